@@ -1,0 +1,282 @@
+-- Functions that any language calls inside its own transaction. They run with
+-- their owner's rights and their own search_path, so that a producer needs
+-- nothing but EXECUTE and no caller's settings decide what they touch.
+
+CREATE FUNCTION wake_channel() RETURNS text
+LANGUAGE sql STABLE SET search_path FROM CURRENT
+RETURN 'understudy_' || md5(current_schema());
+
+COMMENT ON FUNCTION wake_channel() IS 'Channel that is notified when a job is due. A hint without a payload.';
+
+CREATE FUNCTION cancel_channel() RETURNS text
+LANGUAGE sql STABLE SET search_path FROM CURRENT
+RETURN 'understudy_cancel_' || md5(current_schema());
+
+COMMENT ON FUNCTION cancel_channel() IS 'Channel that is notified when a running job is to be cancelled. A hint without a payload.';
+
+CREATE FUNCTION job_problem(kind text, args jsonb, queue text, priority int, scheduled_at timestamptz,
+    max_attempts int, unique_key text, metadata jsonb) RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN kind IS NULL OR kind = '' THEN 'kind is empty: name the handler that is to work the job'
+        WHEN octet_length(kind) > 128 THEN format('kind has %s bytes, the limit is 128', octet_length(kind))
+        WHEN queue = '' THEN 'queue is empty: leave it out for "default"'
+        WHEN octet_length(queue) > 128 THEN format('queue has %s bytes, the limit is 128', octet_length(queue))
+        WHEN octet_length(unique_key) > 512 THEN format('unique_key has %s bytes, the limit is 512', octet_length(unique_key))
+        WHEN unique_key = '' THEN 'unique_key is empty: leave it out for a job that is not unique'
+        WHEN pg_column_size(args) > 1048576 THEN format('args has %s bytes, the limit is 1048576', pg_column_size(args))
+        WHEN pg_column_size(metadata) > 1048576 THEN format('metadata has %s bytes, the limit is 1048576', pg_column_size(metadata))
+        WHEN priority NOT BETWEEN 1 AND 4 THEN format('priority is %s: it goes from 1, claimed first, to 4', priority)
+        WHEN max_attempts NOT BETWEEN 1 AND 32767 THEN format('max_attempts is %s: it goes from 1 to 32767', max_attempts)
+        WHEN NOT isfinite(scheduled_at) OR scheduled_at >= '10000-01-01 00:00:00+00'::timestamptz OR scheduled_at < '0001-01-01 00:00:00+00'::timestamptz
+            THEN format('scheduled_at is %s: it must be a time before the year 10000', scheduled_at)
+    END;
+END;
+
+COMMENT ON FUNCTION job_problem(text, jsonb, text, int, timestamptz, int, text, jsonb) IS 'What is wrong with a job that is to be enqueued; null where nothing is.';
+
+CREATE FUNCTION insert_jobs(ids bigint[], kinds text[], args jsonb[], queues text[], priorities int[],
+    scheduled_ats timestamptz[], max_attempts int[], unique_keys text[], metadata jsonb[]) RETURNS SETOF bigint
+LANGUAGE sql SET search_path FROM CURRENT
+BEGIN ATOMIC
+    WITH input AS (
+        SELECT u.id, u.kind, coalesce(u.args, '{}') AS args, coalesce(u.queue, 'default') AS queue,
+               coalesce(u.priority, 1) AS priority, coalesce(u.scheduled_at, now()) AS scheduled_at,
+               coalesce(u.max_attempts, 25) AS max_attempts, u.unique_key, coalesce(u.metadata, '{}') AS metadata
+        FROM unnest(ids, kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata)
+            AS u (id, kind, args, queue, priority, scheduled_at, max_attempts, unique_key, metadata)
+    ), new AS (
+        INSERT INTO open_jobs (id, queue, kind, args, waiting_state, priority, scheduled_at, max_attempts, unique_key, metadata)
+        OVERRIDING SYSTEM VALUE
+        SELECT i.id, i.queue, i.kind, i.args, CASE WHEN i.scheduled_at <= now() THEN 'available' ELSE 'scheduled' END,
+               i.priority, i.scheduled_at, i.max_attempts, i.unique_key, i.metadata
+        FROM input i
+        ON CONFLICT (kind, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
+        RETURNING id, queue, kind, priority, scheduled_at, waiting_state
+    ), due AS (
+        INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
+        SELECT n.queue, n.kind, n.priority, n.scheduled_at, n.id, 0 FROM new n WHERE n.waiting_state = 'available'
+    ), not_yet AS (
+        INSERT INTO later (run_at, job_id, queue, kind, state, priority, requeues)
+        SELECT n.scheduled_at, n.id, n.queue, n.kind, n.waiting_state, n.priority, 0 FROM new n WHERE n.waiting_state = 'scheduled'
+    )
+    SELECT n.id FROM new n;
+END;
+
+COMMENT ON FUNCTION insert_jobs(bigint[], text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) IS 'Inserts jobs under the given ids and returns the ids of those whose unique key was free.';
+
+CREATE FUNCTION enqueue_many(kinds text[], args jsonb[] DEFAULT NULL, queues text[] DEFAULT NULL, priorities int[] DEFAULT NULL,
+    scheduled_ats timestamptz[] DEFAULT NULL, max_attempts int[] DEFAULT NULL, unique_keys text[] DEFAULT NULL,
+    metadata jsonb[] DEFAULT NULL) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    wanted int := coalesce(cardinality(kinds), 0);
+    ids bigint[];
+    inserted bigint[];
+    existing bigint;
+    problem text;
+    i int;
+BEGIN
+    IF wanted = 0 THEN
+        RETURN '{}';
+    END IF;
+    IF greatest(cardinality(args), cardinality(queues), cardinality(priorities), cardinality(scheduled_ats),
+                cardinality(max_attempts), cardinality(unique_keys), cardinality(metadata)) > wanted THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('enqueue_many: an array is longer than kinds, which has %s elements', wanted);
+    END IF;
+    SELECT CASE WHEN wanted > 1 THEN format('job %s: %s', c.nth, c.problem) ELSE c.problem END INTO problem
+    FROM (
+        SELECT u.nth, job_problem(u.kind, u.args, u.queue, u.priority, u.scheduled_at, u.max_attempts, u.unique_key, u.metadata) AS problem
+        FROM unnest(kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata)
+            WITH ORDINALITY AS u (kind, args, queue, priority, scheduled_at, max_attempts, unique_key, metadata, nth)
+    ) c WHERE c.problem IS NOT NULL LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'enqueue: ' || problem;
+    END IF;
+    ids := ARRAY(SELECT nextval('open_jobs_id_seq') FROM generate_series(1, wanted));
+    inserted := ARRAY(SELECT insert_jobs(ids, kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata));
+    IF cardinality(inserted) < wanted THEN
+        FOR i IN SELECT n FROM unnest(ids) WITH ORDINALITY AS u (id, n) WHERE NOT u.id = ANY (inserted) ORDER BY n LOOP
+            LOOP
+                SELECT o.id INTO existing FROM open_jobs o WHERE o.kind = kinds[i] AND o.unique_key = unique_keys[i];
+                IF FOUND THEN
+                    ids[i] := existing;
+                    EXIT;
+                END IF;
+                -- The job that held the key has finished since: try again.
+                PERFORM insert_jobs(ids[i:i], kinds[i:i], args[i:i], queues[i:i], priorities[i:i], scheduled_ats[i:i],
+                                    max_attempts[i:i], unique_keys[i:i], metadata[i:i]);
+                EXIT WHEN FOUND;
+            END LOOP;
+        END LOOP;
+    END IF;
+    IF scheduled_ats IS NULL OR EXISTS (SELECT FROM generate_series(1, wanted) n WHERE coalesce(scheduled_ats[n] <= now(), true)) THEN
+        PERFORM pg_notify(wake_channel(), '');
+    END IF;
+    RETURN ids;
+END $$;
+
+COMMENT ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) IS
+    'Enqueues a job per element of kinds and returns their ids in that order. A null element or array means the default, as in enqueue(). Where a unique key is taken, the id is that of the job that has it.';
+
+CREATE FUNCTION enqueue(kind text, args jsonb DEFAULT '{}', queue text DEFAULT 'default', priority int DEFAULT 1,
+    scheduled_at timestamptz DEFAULT now(), max_attempts int DEFAULT 25, unique_key text DEFAULT NULL,
+    metadata jsonb DEFAULT '{}') RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    ids := enqueue_many(ARRAY[kind], ARRAY[args], ARRAY[queue], ARRAY[priority], ARRAY[scheduled_at], ARRAY[max_attempts], ARRAY[unique_key], ARRAY[metadata]);
+    RETURN ids[1];
+END $$;
+
+COMMENT ON FUNCTION enqueue(text, jsonb, text, int, timestamptz, int, text, jsonb) IS
+    'Enqueues a job and returns its id, or the id of the unfinished job of that kind that has the unique key. A null means the default.';
+
+CREATE FUNCTION open_slice() RETURNS smallint
+LANGUAGE sql STABLE SET search_path FROM CURRENT
+BEGIN ATOMIC
+    SELECT s.slice FROM slices s WHERE s.opened_at IS NOT NULL AND s.closed_at IS NULL;
+END;
+
+COMMENT ON FUNCTION open_slice() IS 'Slice that finished jobs are written to now.';
+
+CREATE FUNCTION cancel(id bigint) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    wanted CONSTANT bigint := cancel.id;
+    job open_jobs;
+    final text;
+BEGIN
+    -- The lock keeps the job from being recorded or requeued meanwhile.
+    SELECT * INTO job FROM open_jobs o WHERE o.id = wanted FOR UPDATE;
+    IF NOT FOUND THEN
+        SELECT f.state INTO final FROM finished_jobs f WHERE f.id = wanted;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('cancel: there is no job %s', wanted);
+        END IF;
+        RETURN final;
+    END IF;
+    FOR look IN 1..100 LOOP
+        DELETE FROM ready r
+        WHERE (r.queue, r.kind, r.priority, r.run_at, r.job_id) = (job.queue, job.kind, job.priority, job.scheduled_at, wanted);
+        EXIT WHEN FOUND;
+        DELETE FROM later l WHERE l.run_at = job.scheduled_at AND l.job_id = wanted;
+        EXIT WHEN FOUND;
+        IF EXISTS (SELECT FROM running_jobs r WHERE r.id = wanted AND r.requeues = job.requeues) THEN
+            UPDATE open_jobs o SET cancel_requested = true WHERE o.id = wanted;
+            PERFORM pg_notify(cancel_channel(), '');
+            RETURN 'running';
+        END IF;
+        -- Between later and ready, or between ready and a claim: look again.
+    END LOOP;
+    DELETE FROM open_jobs o WHERE o.id = wanted;
+    INSERT INTO finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, requeues,
+        unique_key, metadata, created_at, attempted_at, past_attempts, last_error)
+    VALUES (open_slice(), job.id, job.queue, job.kind, job.args, 'cancelled', job.priority, job.scheduled_at, job.attempt, job.max_attempts,
+        job.losses, job.requeues, job.unique_key, job.metadata, job.created_at, job.attempted_at, job.past_attempts, job.last_error);
+    INSERT INTO finished_counts VALUES (open_slice(), job.queue, job.kind, 'cancelled', 1);
+    RETURN 'cancelled';
+END $$;
+
+COMMENT ON FUNCTION cancel(bigint) IS
+    'Cancels a job and returns its state: a waiting job is cancelled at once, a running one when its handler returns, and a finished one is left as it is.';
+
+CREATE FUNCTION retry(id bigint) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    wanted CONSTANT bigint := retry.id;
+    job open_jobs;
+    done finished_jobs;
+    holder bigint;
+BEGIN
+    SELECT * INTO job FROM open_jobs o WHERE o.id = wanted FOR UPDATE;
+    IF FOUND THEN
+        DELETE FROM later l WHERE l.run_at = job.scheduled_at AND l.job_id = wanted;
+        IF FOUND THEN
+            UPDATE open_jobs o SET scheduled_at = now(), waiting_state = 'available', requeues = o.requeues + 1 WHERE o.id = wanted;
+            INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
+            VALUES (job.queue, job.kind, job.priority, now(), wanted, job.requeues + 1);
+        ELSIF EXISTS (SELECT FROM running_jobs r WHERE r.id = wanted AND r.requeues = job.requeues) THEN
+            RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+                MESSAGE = format('retry: job %s is running: wait until it ends, or cancel it first', wanted);
+        END IF;
+    ELSE
+        DELETE FROM finished_jobs f WHERE f.id = wanted RETURNING * INTO done;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('retry: there is no job %s', wanted);
+        END IF;
+        INSERT INTO finished_counts VALUES (done.slice, done.queue, done.kind, done.state, -1);
+        BEGIN
+            INSERT INTO open_jobs (id, queue, kind, args, waiting_state, priority, scheduled_at, attempt, max_attempts, requeues,
+                unique_key, metadata, created_at, attempted_at, past_attempts, last_error)
+            OVERRIDING SYSTEM VALUE
+            VALUES (done.id, done.queue, done.kind, done.args, 'available', done.priority, now(), done.attempt,
+                least(greatest(done.max_attempts, done.attempt + 1), 32767), done.requeues + 1,
+                done.unique_key, done.metadata, done.created_at, done.attempted_at, attempts_of(done), done.last_error);
+        EXCEPTION WHEN unique_violation THEN
+            SELECT o.id INTO holder FROM open_jobs o WHERE o.kind = done.kind AND o.unique_key = done.unique_key;
+            RAISE EXCEPTION USING ERRCODE = 'unique_violation',
+                MESSAGE = format('retry: the unique key of job %s is taken by job %s, which is unfinished', wanted, holder);
+        END;
+        INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
+        VALUES (done.queue, done.kind, done.priority, now(), wanted, done.requeues + 1);
+    END IF;
+    PERFORM pg_notify(wake_channel(), '');
+    RETURN 'available';
+END $$;
+
+COMMENT ON FUNCTION retry(bigint) IS
+    'Makes a job that is not running due now and returns its new state. A job without attempts left gets one more.';
+
+CREATE FUNCTION prune(retention interval) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    old smallint;
+    emptied int := 0;
+    current slices;
+    next smallint;
+BEGIN
+    SELECT * INTO current FROM slices s WHERE s.opened_at IS NOT NULL AND s.closed_at IS NULL FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN 0; -- another worker is at it
+    END IF;
+    SET LOCAL lock_timeout = '100ms';
+    FOR old IN SELECT s.slice FROM slices s WHERE s.closed_at < now() - retention ORDER BY s.closed_at LOOP
+        BEGIN
+            EXECUTE format('TRUNCATE finished_jobs_%s', old);
+            DELETE FROM finished_counts c WHERE c.slice = old;
+            UPDATE slices s SET opened_at = NULL, closed_at = NULL WHERE s.slice = old;
+            emptied := emptied + 1;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL; -- somebody reads it: the next round empties it
+        END;
+    END LOOP;
+    IF current.opened_at < now() - retention / 6 THEN
+        SELECT s.slice INTO next FROM slices s WHERE s.opened_at IS NULL ORDER BY (s.slice - current.slice + 8) % 8 LIMIT 1;
+        IF FOUND THEN
+            UPDATE slices s SET closed_at = now() WHERE s.slice = current.slice;
+            UPDATE slices s SET opened_at = now() WHERE s.slice = next;
+        END IF;
+    END IF;
+    DELETE FROM workers w WHERE w.ended_at < now() - retention AND NOT EXISTS (SELECT FROM claims c WHERE c.worker_id = w.id);
+    IF (SELECT count(*) FROM finished_counts) > 1000 THEN
+        WITH gone AS (DELETE FROM finished_counts RETURNING *)
+        INSERT INTO finished_counts SELECT slice, queue, kind, state, sum(jobs) FROM gone GROUP BY slice, queue, kind, state;
+    END IF;
+    RETURN emptied;
+END $$;
+
+COMMENT ON FUNCTION prune(interval) IS
+    'Drops finished jobs and ended workers older than the retention, a slice at a time, and returns how many slices it emptied. Workers call it.';
+
+REVOKE ALL ON FUNCTION insert_jobs(bigint[], text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION enqueue(text, jsonb, text, int, timestamptz, int, text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cancel(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION retry(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION prune(interval) FROM PUBLIC;

@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// settings are run-time parameters of a session.
+type settings map[string]string
+
+// searchSettings make claims use the index that they are written for, whatever
+// the planner believes of a table that was empty a moment ago. A claim's own
+// durability is not waited for: losing one makes the job available again.
+var searchSettings = settings{
+	"synchronous_commit": "off",
+	"enable_seqscan":     "off",
+	"enable_bitmapscan":  "off",
+	"enable_hashjoin":    "off",
+	"enable_mergejoin":   "off",
+	"jit":                "off",
+}
+
+// recordSettings make outcomes durable, and keep one row that somebody else
+// has locked from holding up the rest.
+var recordSettings = settings{
+	"synchronous_commit": "on",
+	"enable_seqscan":     "off",
+	"enable_hashjoin":    "off",
+	"enable_mergejoin":   "off",
+	"jit":                "off",
+	"lock_timeout":       "2s",
+}
+
+// lane is a small pool of connections for one purpose, which nothing else can
+// take. Through a pooler, whose sessions cannot be set up, each piece of work
+// is a transaction that sets itself up.
+type lane struct {
+	pool     *pgxpool.Pool
+	prologue []string // SET LOCAL statements; nil where the session has the settings
+}
+
+// newLane makes a lane out of the pool's configuration. It does not connect.
+func newLane(base *pgxpool.Pool, purpose string, conns int32, set settings, pooled bool) (*lane, error) {
+	config := base.Config()
+	config.MaxConns = conns
+	config.MinConns = 0
+	config.MinIdleConns = 0
+	config.MaxConnIdleTime = time.Minute
+	l := &lane{}
+	if pooled {
+		l.prologue = set.local()
+	} else {
+		params := config.ConnConfig.RuntimeParams
+		params["application_name"] = purposeName(params["application_name"], purpose)
+		maps.Copy(params, set)
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, fmt.Errorf("pool for %s: %w", purpose, err)
+	}
+	l.pool = pool
+	return l, nil
+}
+
+func purposeName(application, purpose string) string {
+	if application == "" {
+		application = "understudy"
+	}
+	return application + " " + purpose
+}
+
+func (set settings) local() []string {
+	var all []string
+	for name, value := range set {
+		all = append(all, fmt.Sprintf("SET LOCAL %s = '%s'", name, value))
+	}
+	return all
+}
+
+// run sends the batch as one transaction, in one round trip where it can.
+func (l *lane) run(ctx context.Context, batch *pgx.Batch) error {
+	if l.prologue == nil {
+		return l.pool.SendBatch(ctx, batch).Close()
+	}
+	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		set := &pgx.Batch{}
+		for _, sql := range l.prologue {
+			set.Queue(sql)
+		}
+		if err := tx.SendBatch(ctx, set).Close(); err != nil {
+			return err
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+}
+
+// row runs one statement as a transaction of its own and scans its only row.
+func (l *lane) row(ctx context.Context, dest []any, sql string, args ...any) error {
+	batch := &pgx.Batch{}
+	batch.Queue(sql, args...).QueryRow(func(row pgx.Row) error { return row.Scan(dest...) })
+	return l.run(ctx, batch)
+}
+
+// exec runs one statement as a transaction of its own and returns how many
+// rows it touched.
+func (l *lane) exec(ctx context.Context, sql string, args ...any) (touched int64, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
+		touched = tag.RowsAffected()
+		return nil
+	})
+	return touched, l.run(ctx, batch)
+}

@@ -1,0 +1,44 @@
+-- name: claim
+WITH owner AS MATERIALIZED (
+    SELECT id FROM {schema}.workers
+    WHERE id = $1::uuid AND state = 'serving' AND lease_until > clock_timestamp()
+    FOR KEY SHARE
+), picked AS MATERIALIZED (
+    SELECT p.row_at
+    FROM owner CROSS JOIN unnest($4::text[]) AS k (kind)
+    CROSS JOIN LATERAL (
+        SELECT r.ctid AS row_at, r.priority, r.run_at, r.job_id
+        FROM {schema}.ready r
+        WHERE r.queue = $3 AND r.kind = k.kind
+        ORDER BY r.priority, r.run_at, r.job_id
+        LIMIT $5
+        FOR UPDATE SKIP LOCKED
+    ) p
+    ORDER BY p.priority, p.run_at, p.job_id
+    LIMIT $5
+), taken AS (
+    DELETE FROM {schema}.ready WHERE ctid = ANY (ARRAY(SELECT row_at FROM picked))
+    RETURNING priority, run_at, job_id, requeues
+), claimed AS (
+    INSERT INTO {schema}.claims (worker_id, number, job_ids, requeues)
+    SELECT $1::uuid, $2, array_agg(job_id), array_agg(requeues) FROM taken HAVING count(*) > 0
+)
+SELECT j.id, j.queue, j.kind, j.args, j.priority, j.scheduled_at, j.attempt + 1, j.max_attempts, j.losses,
+       coalesce(j.unique_key, ''), j.metadata, j.created_at, clock_timestamp(), t.requeues
+FROM taken t JOIN {schema}.open_jobs j ON j.id = t.job_id
+ORDER BY t.priority, t.run_at, t.job_id;
+
+-- name: promote
+WITH due AS (
+    DELETE FROM {schema}.later WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM {schema}.later WHERE run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED))
+    RETURNING run_at, job_id, queue, kind, priority, requeues
+), moved AS (
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
+    SELECT queue, kind, priority, run_at, job_id, requeues FROM due
+)
+SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($2, '') END FROM due;
+
+-- name: next_due
+SELECT coalesce(extract(epoch FROM min(run_at) - clock_timestamp())::float8, -1)
+FROM (SELECT run_at FROM {schema}.later ORDER BY run_at LIMIT 1) l;

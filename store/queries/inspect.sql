@@ -1,0 +1,37 @@
+-- name: enqueue_many
+SELECT {schema}.enqueue_many($1::text[], $2::text[]::jsonb[], $3::text[], $4::int[], $5::timestamptz[], $6::int[], $7::text[], $8::text[]::jsonb[]);
+
+-- name: cancel
+SELECT {schema}.cancel($1);
+
+-- name: retry
+SELECT {schema}.retry($1);
+
+-- name: job
+SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
+       created_at, attempted_at, finalized_at, coalesce(worker_id::text, '') AS worker_id, coalesce(worker_version, '') AS worker_version,
+       coalesce(worker_role, '') AS worker_role, attempts, result, coalesce(last_error, '') AS last_error, cancel_requested
+FROM {schema}.jobs WHERE id = $1;
+
+-- name: jobs
+SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
+       created_at, attempted_at, finalized_at, coalesce(worker_id::text, '') AS worker_id, coalesce(worker_version, '') AS worker_version,
+       coalesce(worker_role, '') AS worker_role, attempts, result, coalesce(last_error, '') AS last_error, cancel_requested
+FROM {schema}.jobs
+WHERE ($1 = '' OR state = $1) AND ($2 = '' OR kind = $2) AND ($3 = '' OR queue = $3) AND ($4::bigint = 0 OR id < $4)
+ORDER BY id DESC LIMIT $5;
+
+-- name: counts
+SELECT queue, kind, state, count, due FROM {schema}.job_counts ORDER BY queue, kind, state;
+
+-- name: workers
+SELECT id::text AS id, pod, version, role, template_hash, state, started_at, heartbeat_at, lease_until, ended_at,
+       state IN ('serving', 'draining') AND lease_until > now() AS live
+FROM {schema}.workers ORDER BY started_at DESC LIMIT $1;
+
+-- name: due
+SELECT queue, count(*) AS jobs, extract(epoch FROM now() - min(run_at))::float8 AS oldest_seconds FROM {schema}.ready GROUP BY queue;
+
+-- name: live_workers
+SELECT role, count(*) AS workers FROM {schema}.workers
+WHERE state IN ('serving', 'draining') AND lease_until > now() GROUP BY role;

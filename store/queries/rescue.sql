@@ -1,0 +1,55 @@
+-- name: expire
+-- FOR UPDATE waits for no claim and lets none slip by: one that is under way keeps the row, and the next round takes it.
+WITH expired AS (
+    SELECT id FROM {schema}.workers
+    WHERE state IN ('serving', 'draining') AND lease_until < clock_timestamp()
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE {schema}.workers w SET state = 'lost', ended_at = clock_timestamp() FROM expired e WHERE w.id = e.id;
+
+-- name: rescue
+WITH orphan AS MATERIALIZED (
+    SELECT r.id, r.requeues, r.worker_id, r.worker_version, r.worker_role, r.claimed_at
+    FROM {schema}.running_jobs r
+    WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.id = r.worker_id AND w.state IN ('serving', 'draining'))
+), locked AS MATERIALIZED (
+    SELECT j.id, j.cancel_requested OR j.losses + 1 >= $1 AS over, o.worker_id, o.worker_version, o.worker_role, o.claimed_at
+    FROM orphan o JOIN {schema}.open_jobs j ON j.id = o.id AND j.requeues = o.requeues
+    FOR UPDATE OF j SKIP LOCKED
+), back AS (
+    UPDATE {schema}.open_jobs j
+    SET requeues = j.requeues + 1, losses = j.losses + 1, waiting_state = 'available', attempted_at = l.claimed_at, last_error = 'worker lost',
+        past_attempts = {schema}.add_attempt(j.past_attempts, j.attempt + 1, l.worker_id, l.worker_version, l.worker_role, l.claimed_at, now(), 'worker lost')
+    FROM locked l WHERE j.id = l.id AND NOT l.over
+    RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, j.requeues
+), due AS (
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
+    SELECT queue, kind, priority, scheduled_at, id, requeues FROM back
+), gone AS (
+    DELETE FROM {schema}.open_jobs j USING locked l
+    WHERE j.id = l.id AND l.over
+    RETURNING j.*, l.worker_id, l.worker_version, l.worker_role, l.claimed_at, CASE WHEN j.cancel_requested THEN 'cancelled' ELSE 'discarded' END AS state
+), done AS (
+    INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses,
+        requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, last_error)
+    SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL),
+        id, queue, kind, args, state, priority, scheduled_at, attempt + 1, max_attempts, losses + 1,
+        requeues, unique_key, metadata, created_at, claimed_at, worker_id, worker_version, worker_role, past_attempts, 'worker lost'
+    FROM gone
+), counted AS (
+    INSERT INTO {schema}.finished_counts (slice, queue, kind, state, jobs)
+    SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL), queue, kind, state, count(*)
+    FROM gone GROUP BY queue, kind, state
+)
+SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($2, '') END FROM locked;
+
+-- name: sweep_claims
+-- Drops the claims of workers that are gone, once none of their jobs is held by them.
+DELETE FROM {schema}.claims c
+WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.id = c.worker_id AND w.state IN ('serving', 'draining'))
+  AND NOT EXISTS (
+    SELECT FROM unnest(c.job_ids, c.requeues) AS u (id, requeues)
+    JOIN {schema}.open_jobs j ON j.id = u.id AND j.requeues = u.requeues);
+
+-- name: prune
+SELECT {schema}.prune(make_interval(secs => $1));

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// DB is what a statement runs on: a pool, a connection or a transaction.
+type DB interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Store reads and steers the jobs of one schema. It is safe for concurrent use
+// and owns nothing: its pool is the caller's.
+type Store struct {
+	pool   *pgxpool.Pool
+	schema string
+	sql    statements
+}
+
+// New returns the store of a schema. It does not connect.
+func New(pool *pgxpool.Pool, schema string) (*Store, error) {
+	if schema == "" {
+		return nil, errors.New("store: the schema is empty")
+	}
+	sql, err := statementsFor(schema)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{pool: pool, schema: schema, sql: sql}, nil
+}
+
+// Schema is the name of the schema, unquoted.
+func (s *Store) Schema() string { return s.schema }
+
+// wrap says what was done where, and turns the errors that a person can act on
+// into plain words.
+func (s *Store) wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return fmt.Errorf("%s in schema %q: %w", doing, s.schema, err)
+	}
+	switch pgErr.Code {
+	case "3F000", "42P01", "42883": // the schema, a table or a function is not there
+		return fmt.Errorf("%s in schema %q: %s: migrate the schema first: understudy migrate up: %w", doing, s.schema, pgErr.Message, err)
+	case codeInvalidParameter, codeNoData, codeInUse, codeUniqueViolation: // raised by our own functions, in words for people
+		return &Refusal{Code: pgErr.Code, Message: pgErr.Message}
+	}
+	return fmt.Errorf("%s in schema %q: %w", doing, s.schema, err)
+}
+
+// The SQLSTATEs that the schema's functions raise on purpose.
+const (
+	codeInvalidParameter = "22023"
+	codeNoData           = "P0002"
+	codeInUse            = "55006"
+	codeUniqueViolation  = "23505"
+)
+
+// Refusal is a request that the schema's functions refused: its message says
+// what was wrong and is meant for people.
+type Refusal struct {
+	Code    string // SQLSTATE
+	Message string
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// NotFound says that the job does not exist.
+func (r *Refusal) NotFound() bool { return r.Code == codeNoData }
+
+// wakeChannel is the schema's wake_channel(): its name follows from the
+// schema's, which may itself be as long as a channel's name can be.
+func wakeChannel(schema string) string { return "understudy_" + digest(schema) }
+
+// cancelChannel is the schema's cancel_channel().
+func cancelChannel(schema string) string { return "understudy_cancel_" + digest(schema) }
+
+func digest(schema string) string {
+	sum := md5.Sum([]byte(schema))
+	return hex.EncodeToString(sum[:])
+}
