@@ -1,0 +1,141 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/understudy-worker/understudy/reload"
+)
+
+// connectTimeout bounds one attempt to connect where the DSN does not.
+const connectTimeout = 5 * time.Second
+
+// place is a target that is connected and ready to be served.
+type place struct {
+	target reload.Target
+	pool   *pgxpool.Pool
+	login  *atomic.Pointer[login]
+	// where identifies the server, database and schema, whatever the DSN says.
+	where string
+}
+
+// login is who new connections log in as.
+type login struct{ user, password string }
+
+// open makes the pool of a target and connects to it.
+func open(ctx context.Context, target reload.Target, lease time.Duration) (*place, error) {
+	config, err := poolConfig(target, lease)
+	if err != nil {
+		return nil, err
+	}
+	p := &place{target: target, login: &atomic.Pointer[login]{}}
+	p.login.Store(&login{config.ConnConfig.User, config.ConnConfig.Password})
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		who := p.login.Load()
+		c.User, c.Password = who.user, who.password
+		return nil
+	}
+	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("open target %q: %w", target.Name, err)
+	}
+	if p.where, err = identify(ctx, p.pool, target.Schema); err != nil {
+		p.pool.Close()
+		return nil, fmt.Errorf("connect to target %q: %w", target.Name, err)
+	}
+	return p, nil
+}
+
+// poolConfig is the target's DSN with what every session of ours needs.
+func poolConfig(target reload.Target, lease time.Duration) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(target.DSN.Reveal())
+	if err != nil { // its text may hold parts of the DSN
+		return nil, fmt.Errorf("target %q: its DSN cannot be parsed: use postgres://login:password@host:5432/database", target.Name)
+	}
+	conn := config.ConnConfig
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = connectTimeout
+	}
+	if target.Pooler == reload.PoolerTransaction {
+		conn.DefaultQueryExecMode = pgx.QueryExecModeExec
+		conn.StatementCacheCapacity, conn.DescriptionCacheCapacity = 0, 0
+		return config, nil
+	}
+	setDefault(conn.RuntimeParams, "application_name", "understudy")
+	setDefault(conn.RuntimeParams, "tcp_keepalives_idle", "10")
+	setDefault(conn.RuntimeParams, "tcp_keepalives_interval", "5")
+	setDefault(conn.RuntimeParams, "tcp_keepalives_count", "3")
+	if lease > 0 {
+		ms := strconv.FormatInt(lease.Milliseconds(), 10)
+		setDefault(conn.RuntimeParams, "idle_in_transaction_session_timeout", ms)
+		setDefault(conn.RuntimeParams, "tcp_user_timeout", ms)
+	}
+	return config, nil
+}
+
+func setDefault(params map[string]string, name, value string) {
+	if _, given := params[name]; !given {
+		params[name] = value
+	}
+}
+
+// identify asks the server which it is. A managed server may not tell its
+// system identifier; its address and start tell it apart then.
+func identify(ctx context.Context, pool *pgxpool.Pool, schema string) (string, error) {
+	var server, database string
+	err := pool.QueryRow(ctx, "SELECT system_identifier::text, current_database() FROM pg_control_system()").Scan(&server, &database)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "42501" { // insufficient_privilege
+		err = pool.QueryRow(ctx, "SELECT concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time()), current_database()").
+			Scan(&server, &database)
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.Join([]string{server, database, schema}, "\x00"), nil
+}
+
+// follow lets new connections use the target's login of now.
+func (p *place) follow(target reload.Target) {
+	if target.DSN == p.target.DSN {
+		return
+	}
+	if config, err := pgx.ParseConfig(target.DSN.Reveal()); err == nil {
+		p.login.Store(&login{config.User, config.Password})
+		p.target = target
+	}
+}
+
+// samePlace says whether two targets differ in nothing but the login.
+func samePlace(a, b reload.Target) bool {
+	if a == b {
+		return true
+	}
+	addressA, errA := address(a.DSN)
+	addressB, errB := address(b.DSN)
+	a.DSN, b.DSN = "", ""
+	a.MigrateDSN, b.MigrateDSN = "", "" // used for migrations only, which are done
+	return a == b && errA == nil && errB == nil && addressA == addressB
+}
+
+// address is all of a DSN but the login.
+func address(dsn reload.Secret) (string, error) {
+	config, err := pgxpool.ParseConfig(dsn.Reveal())
+	if err != nil {
+		return "", err
+	}
+	c := config.ConnConfig
+	parts := []string{c.Database, fmt.Sprint(c.RuntimeParams), fmt.Sprint(c.TLSConfig != nil), fmt.Sprint(config.MaxConns), c.Host, fmt.Sprint(c.Port)}
+	for _, f := range c.Fallbacks {
+		parts = append(parts, f.Host, fmt.Sprint(f.Port), fmt.Sprint(f.TLSConfig != nil))
+	}
+	return strings.Join(parts, "\x00"), nil
+}

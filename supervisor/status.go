@@ -1,0 +1,76 @@
+package supervisor
+
+import (
+	"sync"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/reload"
+)
+
+// status is the process's status, for anyone to copy.
+type status struct {
+	mu  sync.Mutex
+	now understudy.Status
+	// obstacle is why obstacleTarget could not be served when it was last tried.
+	obstacle       string
+	obstacleTarget reload.Target
+}
+
+func (s *status) get() understudy.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// set changes the status; a new phase begins now.
+func (s *status) set(change func(now *understudy.Status)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.now.Phase
+	change(&s.now)
+	if s.now.Phase != before {
+		s.now.Since = time.Now()
+	}
+}
+
+// problem notes what keeps a target from being opened.
+func (s *status) problem(target reload.Target, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.obstacle, s.obstacleTarget = why, target
+	if s.now.Target == target.Name {
+		s.now.Problem = why
+	}
+}
+
+// report brings the status up to date with the run.
+func (r *run) report() {
+	wanted := r.wanted
+	r.status.set(func(now *understudy.Status) {
+		now.Phase = r.phase()
+		now.Role, now.Target = wanted.Role, wanted.Target.Name
+		now.Problem, now.Unreadable = wanted.Problem, wanted.Unreadable
+		if now.Phase == understudy.PhaseOpening && r.status.obstacleTarget == wanted.Target {
+			now.Problem = r.status.obstacle
+		}
+		now.Serving, now.EpochSince = understudy.Place{}, time.Time{}
+		if r.epoch != nil {
+			now.Serving, now.EpochSince = r.epoch.env.Place(), r.epoch.since
+		}
+	})
+}
+
+func (r *run) phase() understudy.Phase {
+	switch {
+	case r.epoch != nil && r.epoch.drained.IsZero():
+		return understudy.PhaseServing
+	case r.epoch != nil:
+		return understudy.PhaseDraining
+	case r.opening != nil || r.ready != nil:
+		return understudy.PhaseOpening
+	case !r.known:
+		return understudy.PhaseStarting
+	}
+	return understudy.PhaseIdle
+}
