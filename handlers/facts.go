@@ -1,0 +1,68 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// fact is one thing that the http and exec handlers tell about a job.
+type fact struct{ name, value string }
+
+// header is the request header that carries the fact.
+func (f fact) header() string { return "Understudy-Job-" + f.name }
+
+// variable is the environment variable that carries the fact.
+func (f fact) variable() string {
+	return "UNDERSTUDY_JOB_" + strings.ToUpper(strings.ReplaceAll(f.name, "-", "_"))
+}
+
+// facts is what a job's program or service is told besides its arguments.
+func facts(job *understudy.Job, place understudy.Place) []fact {
+	return []fact{
+		{"Id", strconv.FormatInt(job.ID, 10)},
+		{"Kind", job.Kind},
+		{"Queue", job.Queue},
+		{"Attempt", strconv.Itoa(job.Attempt)},
+		{"Max-Attempts", strconv.Itoa(job.MaxAttempts)},
+		{"Role", place.Role},
+		{"Target", place.Target},
+		{"Schema", place.Schema},
+		{"Version", place.Version},
+	}
+}
+
+// arguments is the JSON that goes to the job's program or service.
+func arguments(job *understudy.Job) []byte {
+	if len(job.Args) == 0 {
+		return []byte("{}")
+	}
+	return job.Args
+}
+
+// keepResult makes data the job's result if it is one JSON value; anything
+// else is only talk.
+func keepResult(job *understudy.Job, data []byte) error {
+	data = bytes.TrimSpace(data)
+	if !utf8.Valid(data) || !json.Valid(data) {
+		return nil
+	}
+	return job.SetResult(json.RawMessage(data))
+}
+
+// readable is text from outside as an error can hold it: valid UTF-8, without
+// control characters, of which Postgres refuses the zero byte.
+func readable(text []byte) string {
+	clean := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, string(text))
+	return strings.TrimSpace(clean)
+}
