@@ -1,0 +1,56 @@
+# make demo: everything on one machine. make test: every check.
+
+ARGS      ?=
+TESTFLAGS ?= -timeout=20m
+BENCH     ?= .
+FUZZTIME  ?= 1m
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+APP     := github.com/understudy-worker/understudy/app
+LDFLAGS := -X $(APP).buildVersion=$(VERSION) -X $(APP).buildCommit=$(COMMIT)
+
+# The modules of this repository: its own, and those of examples and benchmarks.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/go.mod))
+
+.PHONY: help demo test build lint bench fuzz clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+demo: ## Run two versions, production and preview, on this machine (ARGS="--script promote,undo")
+	@hack/install-tools.sh demo $(ARGS)
+	@$(MAKE) --no-print-directory build
+	@exec bin/understudy demo $(ARGS)
+
+test: ## Check everything: formatting, vet, staticcheck, tests with the race detector
+	@hack/install-tools.sh test
+	@$(MAKE) --no-print-directory lint
+	@set -e; for module in $(MODULES); do \
+		echo "== go test -race $$module"; \
+		(cd $$module && CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...); \
+	done
+
+build: ## Build bin/understudy
+	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/understudy ./cmd/understudy
+
+lint: ## Check formatting, go vet and staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	@cd hack/tools && go build -buildvcs=false -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@set -e; for module in $(MODULES); do \
+		echo "== go vet, staticcheck $$module"; \
+		(cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); \
+	done
+
+bench: ## Run the benchmarks (BENCH=pattern)
+	@hack/install-tools.sh test
+	@set -e; for module in $(MODULES); do \
+		(cd $$module && go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout=1h ./...); \
+	done
+
+fuzz: ## Run every fuzz target for FUZZTIME
+	@hack/fuzz.sh $(FUZZTIME)
+
+clean: ## Remove what was built
+	rm -rf bin

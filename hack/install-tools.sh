@@ -1,0 +1,165 @@
+#!/bin/sh
+# Sees to it that this machine has what the demo or the tests need besides Go
+# and make. What is missing is installed from the distribution's packages:
+# asked on a terminal, without asking under CI=true or YES=1. Where that cannot
+# be, one line says what to install.
+#
+#   hack/install-tools.sh demo [the demo's flags]
+#   hack/install-tools.sh test
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() {
+  echo "install-tools: $*" >&2
+  exit 1
+}
+
+# The Go that go.mod asks for: an older one fetches it by itself, unless it is
+# told not to or cannot.
+check_go() {
+  command -v go >/dev/null 2>&1 || fail "there is no Go: install Go $(wanted_go) or newer"
+  complaint=$(go list -m 2>&1 >/dev/null) ||
+    fail "$(go version | cut -d' ' -f3) does not do: install Go $(wanted_go) or newer ($(echo "$complaint" | head -n 1))"
+}
+
+wanted_go() { sed -n 's/^go //p' go.mod; }
+
+# Postgres server binaries, looked for just as the program does.
+has_postgres() { bin/findpostgres >/dev/null 2>&1; }
+
+# A C compiler with its library's headers, which the race detector links with.
+has_compiler() {
+  printf '#include <stdlib.h>\nint main(void) { return 0; }\n' |
+    $(go env CC) -x c -o bin/compiled - >/dev/null 2>&1 && rm -f bin/compiled
+}
+
+# The demo takes a server that it is given, or runs one in Docker.
+demo_has_server() {
+  case " $* " in *" --dsn"[\ =]*) return 0 ;; esac
+  has_postgres || docker version >/dev/null 2>&1
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# manager names this machine's package manager, or nothing.
+manager() {
+  for name in brew apt-get dnf apk; do
+    if command -v "$name" >/dev/null 2>&1; then
+      echo "$name"
+      return
+    fi
+  done
+}
+
+# may_install says whether this user can use it.
+may_install() {
+  [ "$(manager)" = brew ] || [ "$(id -u)" = 0 ] || command -v sudo >/dev/null 2>&1
+}
+
+# packages MANAGER THING names the packages that hold a thing.
+packages() {
+  case "$1 $2" in
+    "apt-get postgres" | "apk postgres") echo postgresql ;;
+    "dnf postgres") echo postgresql-server ;;
+    "brew postgres") echo postgresql@17 ;;
+    "apt-get compiler") echo gcc libc6-dev ;;
+    "apk compiler") echo gcc musl-dev ;;
+    "dnf compiler" | "brew compiler") echo gcc ;;
+  esac
+}
+
+# unattended says whether to install without asking.
+unattended() { [ "${CI:-}" = true ] || [ "${YES:-}" = 1 ]; }
+
+# consent asks before anything is installed.
+consent() {
+  printf 'Install them now? [y/N] '
+  read -r answer || answer=
+  case "$answer" in
+    [yY]*) ;;
+    *) fail "nothing was installed: $1, or run this again with YES=1" ;;
+  esac
+}
+
+# On Debian and Ubuntu the server's package makes a cluster and starts it on
+# port 5432, which nobody asked for: this setting, there only meanwhile, says no.
+# Source: man pg_createcluster, create_main_cluster and include_dir.
+no_cluster=/etc/postgresql-common/createcluster.d/understudy.conf
+
+apt_install() {
+  trap 'as_root rm -f "$no_cluster"' EXIT
+  trap 'exit 130' INT TERM
+  as_root mkdir -p "$(dirname "$no_cluster")"
+  echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+  as_root apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+install() {
+  case "$(manager)" in
+    apt-get) apt_install "$@" ;;
+    dnf) as_root dnf install -y "$@" ;;
+    apk) as_root apk add "$@" ;;
+    brew) brew install "$@" ;;
+  esac
+}
+
+# missing lists the things that are not there.
+missing() {
+  case "$1" in
+    demo)
+      shift
+      demo_has_server "$@" || echo postgres
+      ;;
+    test)
+      has_postgres || echo postgres
+      has_compiler || echo compiler
+      ;;
+  esac
+}
+
+# why THING says what a thing is and what needs it.
+why() {
+  case "$1" in
+    postgres) echo "Postgres server binaries (for a temporary server of the demo's or the tests' own)" ;;
+    compiler) echo "a C compiler (Go's race detector, under which the tests run, is linked with one)" ;;
+  esac
+}
+
+# get installs the things that are missing, or says in one line what to do.
+get() {
+  reasons= wanted=
+  for thing in "$@"; do
+    reasons="$reasons${reasons:+, }$(why "$thing")"
+    wanted="$wanted${wanted:+ }$(packages "$(manager)" "$thing")"
+  done
+  [ -n "$wanted" ] || fail "missing: $reasons: install them; there is no package manager here that this script knows"
+  advice="install with $(manager): $wanted"
+  may_install || fail "missing: $reasons: as root, $advice"
+  if ! unattended; then
+    [ -t 0 ] && [ -t 1 ] || fail "missing: $reasons: $advice, or run this again with YES=1"
+  fi
+  echo "Missing: $reasons. To $advice."
+  unattended || consent "$advice"
+  # shellcheck disable=SC2086 # a list of words
+  install $wanted
+}
+
+main() {
+  case "${1:-}" in
+    demo | test) ;;
+    *) fail "say what for: demo or test" ;;
+  esac
+  check_go
+  go build -buildvcs=false -o bin/findpostgres ./hack/findpostgres
+  things=$(missing "$@")
+  [ -n "$things" ] || return 0
+  # shellcheck disable=SC2086 # a list of words
+  get $things
+  still=$(missing "$@")
+  [ -z "$still" ] || fail "the packages are installed, yet these are still missing:" $still
+}
+
+main "$@"
