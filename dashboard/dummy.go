@@ -1,0 +1,50 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// dummyKind is the kind of the jobs that POST /dummy enqueues.
+const dummyKind = "echo"
+
+// enqueueTimeout bounds how long a request waits for the database.
+const enqueueTimeout = 5 * time.Second
+
+// dummy enqueues an echo job to the worker's own target. A body does not count.
+func (s *site) dummy(w http.ResponseWriter, r *http.Request) {
+	if s.ReadOnly {
+		http.Error(w, "refused: http.read_only is set", http.StatusForbidden)
+		return
+	}
+	if s.Status().Phase != understudy.PhaseServing {
+		nothingServed(w)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), enqueueTimeout)
+	defer cancel()
+	id, err := s.Enqueue(ctx, dummyKind, nil)
+	switch {
+	case errors.Is(err, ErrNothingServed): // it stopped serving in this moment
+		nothingServed(w)
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		s.Log.Warn("request", "method", r.Method, "path", r.URL.Path, "err", err)
+		http.Error(w, fmt.Sprintf("the database did not answer within %s: the job may be enqueued or not", enqueueTimeout), http.StatusServiceUnavailable)
+	case err != nil:
+		s.fail(w, r, err)
+	default:
+		s.json(w, r, http.StatusCreated, struct {
+			ID int64 `json:"id"`
+		}{id})
+	}
+}
+
+func nothingServed(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "nothing was enqueued: this worker serves no target now, /health/ready says why", http.StatusServiceUnavailable)
+}

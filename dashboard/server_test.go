@@ -1,0 +1,113 @@
+package dashboard_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/understudy-worker/understudy/dashboard"
+)
+
+// pipes is a listener of connections that are made in memory.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-p; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+// Close is called once, by the server.
+func (p pipes) Close() error {
+	close(p)
+	return nil
+}
+
+func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// serve runs a server of dashboard's until the test ends, and returns a client's connection.
+func serve(t *testing.T, h http.Handler) net.Conn {
+	t.Helper()
+	log, _ := logged()
+	server, listener := dashboard.Server(h, log), make(pipes)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	here, there := net.Pipe()
+	listener <- there
+	t.Cleanup(func() {
+		_ = here.Close()
+		_ = server.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return here
+}
+
+// closedAfter reads until the server hangs up.
+func closedAfter(t *testing.T, conn net.Conn) time.Duration {
+	t.Helper()
+	start := time.Now()
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Error(err)
+	}
+	return time.Since(start)
+}
+
+func TestAClientThatSaysNothingIsDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		conn := serve(t, handler(t, options()))
+		if took := closedAfter(t, conn); took != 5*time.Second {
+			t.Errorf("it was dropped after %s", took)
+		}
+	})
+}
+
+func TestAClientThatNeverEndsItsHeadersIsDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		conn := serve(t, handler(t, options()))
+		if _, err := io.WriteString(conn, "GET /version HTTP/1.1\r\nHost: worker\r\nX-Slow: "); err != nil {
+			t.Fatal(err)
+		}
+		if took := closedAfter(t, conn); took != 5*time.Second {
+			t.Errorf("it was dropped after %s", took)
+		}
+	})
+}
+
+func TestAnAnswerThatTakesTooLongIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		conn := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(31 * time.Second)
+			_, _ = io.WriteString(w, "too late")
+		}))
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: worker\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(conn)
+		if err != nil || len(said) != 0 {
+			t.Errorf("got %q, %v", said, err)
+		}
+	})
+}
+
+func TestAnIdleConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		conn := serve(t, handler(t, options()))
+		if _, err := io.WriteString(conn, "GET /version HTTP/1.1\r\nHost: worker\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if took := closedAfter(t, conn); took != 2*time.Minute {
+			t.Errorf("it was closed after %s", took)
+		}
+	})
+}
