@@ -35,7 +35,7 @@ func migrated(t *testing.T) *fixture {
 }
 
 // epoch opens an epoch on the fixture's schema.
-func (f *fixture) epoch(t *testing.T, change ...func(*store.QueueOptions)) *store.Queue {
+func (f *fixture) epoch(t testing.TB, change ...func(*store.QueueOptions)) *store.Queue {
 	t.Helper()
 	options := store.QueueOptions{
 		Pod: t.Name(), Lease: time.Minute, MaxLosses: 5, Retention: time.Hour,

@@ -131,13 +131,13 @@ func (r *run) want(snapshot reload.Snapshot) {
 	}
 	r.wanted, r.changed = snapshot, time.Now()
 	r.resting = nil
-	r.Log.Info("role", "role", snapshot.Role, "target", snapshot.Target.Name, "schema", snapshot.Target.Schema, "problem", snapshot.Problem)
 }
 
 // reconcile takes whatever step leads from what is to what is wanted. It never
 // waits: each step's end comes back to the loop.
 func (r *run) reconcile() {
-	if r.epoch != nil && !r.epoch.suits(r.wanted) {
+	if r.epoch != nil && r.epoch.drained.IsZero() && !r.epoch.suits(r.wanted) {
+		r.logEpoch("draining")
 		r.epoch.drain()
 	}
 	r.release()
@@ -197,6 +197,7 @@ func (r *run) begin() {
 	r.epoch = r.startEpoch(r.ready)
 	r.ready = nil
 	r.observe("swap", time.Since(r.changed))
+	r.logEpoch("serving")
 }
 
 // ended clears up after an epoch. Its place is kept if it is wanted again.
@@ -211,6 +212,7 @@ func (r *run) ended(err error) error {
 		r.rest(e, err)
 	} else {
 		r.observe("drain", time.Since(e.drained))
+		r.Log.Info("drained", "role", e.env.Role, "target", e.env.Target, "took", time.Since(e.drained))
 		if err != nil {
 			r.Log.Error("epoch ended with an error", "target", e.env.Target, "role", e.env.Role, "err", err)
 		}
@@ -305,6 +307,11 @@ func (r *run) close(err error) error {
 	default:
 		return err
 	}
+}
+
+func (r *run) logEpoch(what string) {
+	env := r.epoch.env
+	r.Log.Info(what, "role", env.Role, "target", env.Target, "schema", env.Schema)
 }
 
 func (r *run) observe(phase string, took time.Duration) {

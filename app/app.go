@@ -1,0 +1,130 @@
+// Package app makes a program of the parts: it reads the configuration, wires
+// reload, supervisor, store, worker and handlers together, and has the commands.
+// A program with handlers of its own calls Main with Options.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/reload"
+	"github.com/understudy-worker/understudy/supervisor"
+)
+
+// Options are what a program adds to the ready-made worker.
+type Options struct {
+	// Handlers makes the handlers of one epoch. It is called once per epoch,
+	// so that nothing outlives env.Pool; ctx ends when the epoch has ended. They
+	// go before configured and ready-made handlers of the same kind. nil for none.
+	Handlers func(ctx context.Context, env supervisor.Env) (understudy.Handlers, error)
+	// Migrations are the application's own migrations, named as golang-migrate
+	// wants them; run in each target's schema after the worker's own. A target's
+	// app_migrations directory goes before them. nil for none.
+	Migrations fs.FS
+	// Version is the version to report where neither configuration nor
+	// APP_VERSION gives one; "" for the build's.
+	Version string
+}
+
+// Exit codes of the program.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// Main runs the program and exits.
+func Main(options Options) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the default is back: a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(Run(ctx, options, IO{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
+
+// IO is what a program reads and writes.
+type IO struct {
+	Args     []string // without the program's name
+	Environ  []string // KEY=value
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Run runs the program until it is done or ctx ends, and returns its exit
+// code: 0 done, 1 failed, 2 wrong usage or configuration.
+func Run(ctx context.Context, options Options, streams IO) int {
+	a := &application{Options: options, IO: streams}
+	root := a.root()
+	root.SetArgs(streams.Args)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(streams.Err, "understudy: "+strings.TrimSpace(err.Error()))
+	return exitCode(err)
+}
+
+// application is one run of the program.
+type application struct {
+	Options
+	IO
+}
+
+func (a *application) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "understudy",
+		Short:         "A Postgres job worker for progressive delivery",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+	})
+	root.AddCommand(a.runCommand(), a.versionCommand(), a.migrateCommand(), a.enqueueCommand(), a.jobsCommand(), a.workersCommand(), a.smokeCommand())
+	return root
+}
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// usageArgs makes a command's check of its arguments a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+func exitCode(err error) int {
+	var usage *usageError
+	var config *reload.ConfigError
+	if errors.As(err, &usage) || errors.As(err, &config) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// config reads the configuration that the command's flags, the environment and
+// the file give.
+func (a *application) config(cmd *cobra.Command) (reload.Config, error) {
+	return reload.Load(reload.Source{Environ: a.Environ, Flags: cmd.Flags(), Version: a.version()})
+}

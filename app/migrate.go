@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/understudy-worker/understudy/reload"
+	"github.com/understudy-worker/understudy/store"
+)
+
+func (a *application) migrateCommand() *cobra.Command {
+	return group("migrate", "Bring a target's schema up to date, or say how far it is", a.migrateUpCommand(), a.migrateStatusCommand())
+}
+
+func (a *application) migrateUpCommand() *cobra.Command {
+	var f aim
+	var out output
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Create a target's schema where it is missing, and migrate it",
+		Long: `Create a target's schema where it is missing, and migrate it: the worker's own
+tables first, then the application's migrations. Any number of these may run at
+a time. A schema that is further than this version needs is left as it is.
+
+A migration that fails half-way leaves the schema dirty. A preview's schema that
+a worker or this command created is then made anew by the next run; any other
+is never dropped, and the command says what to do.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := a.migrator(cmd, f)
+			if err != nil {
+				return err
+			}
+			report, err := m.up(cmd.Context())
+			if err != nil {
+				return explain(cmd.Context(), m.target, err)
+			}
+			return out.migrated(cmd, report)
+		},
+	}
+	f.flags(cmd, "production")
+	out.flag(cmd, "text")
+	return cmd
+}
+
+func (a *application) migrateStatusCommand() *cobra.Command {
+	var f aim
+	var out output
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say how far a target's schema is",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := a.migrator(cmd, f)
+			if err != nil {
+				return err
+			}
+			status, err := m.inspect(cmd.Context())
+			if err != nil {
+				return explain(cmd.Context(), m.target, err)
+			}
+			return out.migrationStatus(cmd, newMigrationReport(m.target, status))
+		},
+	}
+	f.flags(cmd, "production")
+	out.flag(cmd, "table")
+	return cmd
+}
+
+// migrator migrates one schema.
+type migrator struct {
+	preparer *preparer
+	target   reload.Target
+	files    fs.FS // the application's own migrations, nil for none
+	config   *pgx.ConnConfig
+}
+
+func (a *application) migrator(cmd *cobra.Command, f aim) (*migrator, error) {
+	target, config, err := a.find(cmd, f)
+	if err != nil {
+		return nil, err
+	}
+	m := &migrator{target: target, preparer: &preparer{app: a.Migrations, log: newLogger(cmd.ErrOrStderr(), config.Log)}}
+	if m.files, err = m.preparer.files(target); err != nil {
+		return nil, &usageError{err}
+	}
+	if m.config, err = migrationConfig(target); err != nil {
+		return nil, &usageError{err}
+	}
+	target.Pooler = reload.PoolerNone // migrations go past it
+	prepareConn(m.config, target)
+	return m, nil
+}
+
+// inspect asks the schema how far it is.
+func (m *migrator) inspect(ctx context.Context) (status store.MigrationStatus, err error) {
+	conn, err := pgx.ConnectConfig(ctx, m.config)
+	if err != nil {
+		key := "dsn"
+		if m.target.MigrateDSN != "" {
+			key = "migrate_dsn"
+		}
+		return status, unreachable(ctx, m.target, key, err)
+	}
+	status, err = store.Inspect(ctx, conn, m.target.Schema, m.files)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return status, errors.Join(err, conn.Close(closing))
+}
+
+// up migrates the schema and says from where to where.
+func (m *migrator) up(ctx context.Context) (report migrationReport, err error) {
+	before, err := m.inspect(ctx)
+	if err != nil {
+		return report, err
+	}
+	if before.DirtyAhead() {
+		return report, fmt.Errorf("schema %q is %s: a later version's migration failed half-way or is under way; let that version's migrate up finish or repair it",
+			m.target.Schema, before)
+	}
+	if !before.Serves() {
+		if err := m.preparer.migrate(ctx, m.target); err != nil {
+			return report, m.failure(ctx, err)
+		}
+	}
+	after, err := m.inspect(ctx)
+	if err != nil {
+		return report, err
+	}
+	return newMigrationReport(m.target, after).since(before), nil
+}
+
+// failure is the error of a migration that failed, in words for the one who
+// has to mend it: golang-migrate quotes the whole file instead.
+func (m *migrator) failure(ctx context.Context, err error) error {
+	var failed database.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	status, inspectErr := m.inspect(ctx)
+	if inspectErr != nil || !status.Dirty() {
+		return fmt.Errorf("migrate schema %q: %s: %w", m.target.Schema, failed.Err, failed.OrigErr)
+	}
+	series, version := "migration", status.Ours.Version
+	if status.App.Dirty {
+		series, version = "application's migration", status.App.Version
+	}
+	advice := (&store.DirtyError{Schema: m.target.Schema, Status: status}).Error()
+	if mark(m.target) != "" {
+		advice = "mend it and run migrate up again"
+	}
+	return fmt.Errorf("%s %d, line %d: %s: %s", series, version, failed.Line, failed.Err, advice)
+}

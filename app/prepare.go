@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/understudy-worker/understudy/reload"
+	"github.com/understudy-worker/understudy/store"
+)
+
+// preparer sees that a target's schema is as far as this binary needs.
+type preparer struct {
+	app fs.FS // Options.Migrations
+	log *slog.Logger
+}
+
+// prepare migrates the target or checks that somebody has, as it is configured.
+func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reload.Target) error {
+	files, err := p.files(target)
+	if err != nil {
+		return err
+	}
+	status, err := store.Inspect(ctx, pool, target.Schema, files)
+	if err != nil {
+		return err
+	}
+	if status.DirtyAhead() {
+		p.log.Warn("a migration of a later version failed half-way; this version does not need it and serves on",
+			"target", target.Name, "schema", target.Schema, "status", status.String())
+	}
+	switch {
+	case status.Serves():
+		return nil
+	case target.Migrations == reload.MigrationsApply:
+		return p.migrate(ctx, target)
+	}
+	return fmt.Errorf("schema %q of target %q is %s; run: understudy migrate up --target %s", target.Schema, target.Name, status, target.Name)
+}
+
+// migrate brings the target's schema up to date.
+func (p *preparer) migrate(ctx context.Context, target reload.Target) error {
+	files, err := p.files(target)
+	if err != nil {
+		return err
+	}
+	config, err := migrationConfig(target)
+	if err != nil {
+		return err
+	}
+	return store.Migrate(ctx, config, store.MigrateOptions{Schema: target.Schema, App: files, Mark: mark(target), Log: p.log})
+}
+
+// mark is what a schema that this target creates is marked with. Only previews
+// are, and so may be dropped when they are dirty: targets whose name says so.
+func mark(target reload.Target) string {
+	if strings.HasPrefix(target.Name, "preview") {
+		return store.PreviewMark(target.Name)
+	}
+	return ""
+}
+
+// files are the application's own migrations for a target; nil for none.
+func (p *preparer) files(target reload.Target) (fs.FS, error) {
+	if target.AppMigrations == "" {
+		return p.app, nil
+	}
+	info, err := os.Stat(target.AppMigrations)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory", target.AppMigrations)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("targets.%s.app_migrations: %w", target.Name, err)
+	}
+	return os.DirFS(target.AppMigrations), nil
+}
+
+// migrationConfig is how to connect for migrations, which need a session of
+// their own.
+func migrationConfig(target reload.Target) (*pgx.ConnConfig, error) {
+	dsn, key := target.MigrateDSN, "migrate_dsn"
+	if dsn == "" {
+		if target.Pooler == reload.PoolerTransaction {
+			return nil, fmt.Errorf("targets.%s.migrate_dsn is not set: migrations cannot go through a transaction pooler, give a DSN past it", target.Name)
+		}
+		dsn, key = target.DSN, "dsn"
+	}
+	config, err := pgx.ParseConfig(dsn.Reveal())
+	if err != nil { // its text may hold parts of the DSN
+		return nil, fmt.Errorf("targets.%s.%s cannot be parsed: use postgres://login:password@host:5432/database", target.Name, key)
+	}
+	return config, nil
+}

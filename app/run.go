@@ -1,0 +1,214 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/dashboard"
+	"github.com/understudy-worker/understudy/handlers"
+	"github.com/understudy-worker/understudy/reload"
+	"github.com/understudy-worker/understudy/supervisor"
+)
+
+func (a *application) runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Work jobs in the role that the pod's labels give",
+		Long: `Work jobs in the role that the pod's labels give, until SIGTERM or SIGINT.
+
+The role decides which target is served. When it changes, the worker stops
+claiming, lets running jobs end, and serves the next target, without a restart.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := a.config(cmd)
+			if err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), config)
+		},
+	}
+	reload.Flags(cmd.Flags())
+	return cmd
+}
+
+// shutdownTimeout bounds how long open requests may keep the program.
+const shutdownTimeout = 2 * time.Second
+
+// run is the worker. HTTP starts first and stops last, so that probes and
+// metrics answer during a drain.
+func (a *application) run(ctx context.Context, config reload.Config) error {
+	if err := checkHandlers(config); err != nil {
+		return err
+	}
+	p, err := a.newProcess(config)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(config.HTTP.Addr)
+	if err != nil {
+		return err
+	}
+	group, groupCtx := errgroup.WithContext(context.WithoutCancel(ctx))
+	serving, stopServing := context.WithCancel(groupCtx)
+	group.Go(func() error { return p.serveHTTP(serving, listener) })
+	group.Go(func() error {
+		defer stopServing()
+		return p.work(ctx, groupCtx)
+	})
+	return group.Wait()
+}
+
+// process is one worker process.
+type process struct {
+	config     reload.Config
+	log        *slog.Logger
+	watcher    *reload.Watcher
+	supervisor *supervisor.Supervisor
+	server     *server
+	pages      http.Handler
+}
+
+func (a *application) newProcess(config reload.Config) (*process, error) {
+	log := newLogger(a.Err, config.Log)
+	watcher, err := reload.NewWatcher(config, log)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p := &process{config: config, log: log, watcher: watcher}
+	p.server = &server{options: a.Options, config: config, pod: podName(a.Environ), log: log}
+	p.server.metrics = dashboard.NewMetrics(registry, p.sources())
+	prepare := &preparer{app: a.Migrations, log: log}
+	p.supervisor, err = supervisor.New(supervisor.Options{
+		Snapshots: watcher.Snapshots(), Version: config.Version, Serve: p.server.serve,
+		Prepare: prepare.prepare, Targets: p.targets, Lease: config.Worker.Lease,
+		Observe: p.server.metrics.Swap, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.pages, err = dashboard.New(p.pageOptions(registry))
+	return p, err
+}
+
+// work follows the pod files and serves what they say until ctx ends, or
+// until either fails, or the HTTP server does.
+func (p *process) work(ctx, group context.Context) error {
+	p.log.Info("start", "version", p.config.Version, "commit", buildCommit, "pod", p.server.pod)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(group, cancel)()
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	both, failed := errgroup.WithContext(watching)
+	both.Go(func() error { return p.watcher.Run(failed) })
+	both.Go(func() error {
+		defer unwatch()
+		defer context.AfterFunc(failed, cancel)()
+		return p.supervisor.Run(ctx)
+	})
+	err := both.Wait()
+	p.log.Info("stop", "completed", p.server.completed())
+	return err
+}
+
+// targets are the configured targets as they stand now, for comparison; one
+// that cannot be read now is left out.
+func (p *process) targets() []reload.Target {
+	var all []reload.Target
+	for _, name := range slices.Sorted(maps.Keys(p.config.Targets)) {
+		if target, err := reload.ReadTarget(p.config, name, p.watcher.Health().Labels); err == nil {
+			all = append(all, target)
+		}
+	}
+	return all
+}
+
+// checkHandlers finds mistakes in the handlers' settings before any epoch.
+func checkHandlers(config reload.Config) error {
+	_, release, err := handlers.All(config.Handlers, understudy.Place{})
+	if err != nil {
+		return &usageError{err}
+	}
+	release()
+	return nil
+}
+
+// listen binds first, so that a taken port ends the program before it works.
+// An empty address means no HTTP.
+func listen(addr string) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("http.addr: %w", err)
+	}
+	return listener, nil
+}
+
+func (p *process) serveHTTP(ctx context.Context, listener net.Listener) error {
+	if listener == nil {
+		<-ctx.Done()
+		return nil
+	}
+	p.log.Info("listening", "addr", listener.Addr().String())
+	server := dashboard.Server(p.pages, p.log)
+	stopped := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		stopped <- errors.Join(ignoreDeadline(server.Shutdown(closing)), server.Close())
+	})()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+	return <-stopped
+}
+
+// ignoreDeadline forgives requests that did not end in time.
+func ignoreDeadline(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+func (p *process) pageOptions(registry *prometheus.Registry) dashboard.Options {
+	o := dashboard.Options{
+		Status: p.supervisor.Status, Ticked: p.supervisor.Ticked, Count: p.server.completed, Enqueue: p.server.enqueue,
+		Detail: p.detail, Podinfo: func() any { return p.watcher.Health() },
+		Version: p.config.Version, Commit: buildCommit,
+		ReadyRequires: p.config.HTTP.ReadyRequires, ReadOnly: p.config.HTTP.ReadOnly, Gatherer: registry, Log: p.log,
+	}
+	if file := p.config.HTTP.TokenFile; file != "" {
+		o.Token = func() (string, error) {
+			token, err := os.ReadFile(file)
+			return strings.TrimSpace(string(token)), err
+		}
+	}
+	return o
+}
+
+// detail is what the epoch under way says of itself.
+func (p *process) detail() any {
+	if now := p.server.now.Load(); now != nil {
+		return now.worker.Status()
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/dashboard"
+)
+
+// sources are the figures that metrics ask for when they are scraped.
+func (p *process) sources() dashboard.Sources {
+	return dashboard.Sources{
+		Version:     p.config.Version,
+		Status:      func() understudy.Status { return p.supervisor.Status() },
+		Snapshot:    p.snapshotHealth,
+		Pool:        p.server.connections,
+		Due:         p.server.due,
+		LiveWorkers: p.server.liveWorkers,
+		Log:         p.log,
+	}
+}
+
+func (p *process) snapshotHealth() (readAt time.Time, rearms int64) {
+	health := p.watcher.Health()
+	return health.ReadAt, health.Rearms
+}
+
+// connections counts those that handlers use.
+func (s *server) connections() *dashboard.Pool {
+	now := s.now.Load()
+	if now == nil {
+		return nil
+	}
+	stat := now.env.Pool.Stat()
+	return &dashboard.Pool{
+		Acquired: int(stat.AcquiredConns()), Idle: int(stat.IdleConns()), Constructing: int(stat.ConstructingConns()),
+	}
+}
+
+func (s *server) due(ctx context.Context) ([]dashboard.Due, error) {
+	now := s.now.Load()
+	if now == nil {
+		return nil, nil
+	}
+	rows, err := now.store.Due(ctx)
+	all := make([]dashboard.Due, 0, len(rows))
+	for _, row := range rows {
+		all = append(all, dashboard.Due{Queue: row.Queue, Target: now.env.Target, Jobs: row.Jobs, OldestSeconds: row.OldestSeconds})
+	}
+	return all, err
+}
+
+func (s *server) liveWorkers(ctx context.Context) ([]dashboard.LiveWorkers, error) {
+	now := s.now.Load()
+	if now == nil {
+		return nil, nil
+	}
+	rows, err := now.store.LiveWorkers(ctx)
+	all := make([]dashboard.LiveWorkers, 0, len(rows))
+	for _, row := range rows {
+		all = append(all, dashboard.LiveWorkers{Target: now.env.Target, Role: row.Role, Workers: row.Workers})
+	}
+	return all, err
+}

@@ -1,0 +1,68 @@
+package reload
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// LabelsParser is a koanf.Parser of the file that a Downward API volume makes
+// of metadata.labels or metadata.annotations: lines key="value", the value
+// quoted as by strconv.Quote. The kubelet sorts the lines and writes no
+// newline at the end; a newline at the end and any order are accepted, for
+// files written by hand.
+type LabelsParser struct{}
+
+// Unmarshal returns key to value, each value a string. A line that is not of
+// the format is an error that names its number, not its content.
+func (LabelsParser) Unmarshal(data []byte) (map[string]any, error) {
+	out := map[string]any{}
+	text := strings.TrimSuffix(string(data), "\n")
+	if text == "" {
+		return out, nil
+	}
+	for i, line := range strings.Split(text, "\n") {
+		key, value, err := parseLabel(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if _, again := out[key]; again {
+			return nil, fmt.Errorf("line %d: key %q stands there twice", i+1, shown(key))
+		}
+		out[key] = value
+	}
+	return out, nil
+}
+
+func parseLabel(line string) (key, value string, err error) {
+	key, quoted, found := strings.Cut(line, "=")
+	if !found || !labelKey.MatchString(key) {
+		return "", "", fmt.Errorf(`not of the form key="value"`)
+	}
+	if !strings.HasPrefix(quoted, `"`) { // Unquote also takes '…' and `…`
+		return "", "", fmt.Errorf("value of %q is not in double quotes", shown(key))
+	}
+	value, err = strconv.Unquote(quoted)
+	if err != nil {
+		return "", "", fmt.Errorf("value of %q is not quoted as Go quotes a string", shown(key))
+	}
+	return key, value, nil
+}
+
+// Marshal writes the format as the kubelet does. Every value must be a string.
+func (LabelsParser) Marshal(labels map[string]any) ([]byte, error) {
+	var b strings.Builder
+	for i, key := range slices.Sorted(maps.Keys(labels)) {
+		value, ok := labels[key].(string)
+		if !ok || !labelKey.MatchString(key) {
+			return nil, fmt.Errorf("label %q: not a key with a text", shown(key))
+		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(key + "=" + strconv.Quote(value))
+	}
+	return []byte(b.String()), nil
+}

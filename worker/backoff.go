@@ -1,0 +1,78 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// Bounds of the wait between tries of a call that fails.
+const (
+	minRetryWait = 100 * time.Millisecond
+	maxRetryWait = 5 * time.Second
+)
+
+// retries paces the tries of one loop whose calls may fail, and keeps its
+// complaints few. It belongs to one goroutine.
+type retries struct {
+	log    *slog.Logger
+	doing  string
+	failed int
+	spoken time.Time
+}
+
+// complainEvery is how often an error that goes on is logged.
+const complainEvery = 10 * time.Second
+
+// failure notes an error, logs it unless that was done a moment ago, and says
+// how long to wait.
+func (r *retries) failure(err error) time.Duration {
+	if r.failed == 0 || time.Since(r.spoken) >= complainEvery {
+		r.spoken = time.Now()
+		r.log.Warn("cannot "+r.doing+", will try again", "error", err, "failures", r.failed+1)
+	}
+	r.failed++
+	return retryWait(r.failed)
+}
+
+func (r *retries) success() {
+	if r.failed > 0 {
+		r.log.Info("can "+r.doing+" again", "failures", r.failed)
+		r.failed = 0
+	}
+}
+
+// retryWait doubles with each failure, up to a bound, less up to a half by chance.
+func retryWait(failed int) time.Duration {
+	wait := maxRetryWait
+	if failed < 7 {
+		wait = min(minRetryWait<<(failed-1), maxRetryWait)
+	}
+	return wait - rand.N(wait/2)
+}
+
+// jitter is d ±10 %, so that workers do not march in step.
+func jitter(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5+1)
+}
+
+// sleep waits, and says whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// nudge sends without waiting: a token that is there already will do.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

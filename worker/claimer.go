@@ -1,0 +1,135 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// line is the way of one queue's jobs through the worker: its claimer fills
+// the buffer, its slots empty it.
+type line struct {
+	queue       string
+	concurrency int
+	buffer      *buffer
+	slots       []*slot
+	wake        chan struct{} // has a token when jobs may have become due
+}
+
+// claimer asks for the jobs of one line.
+type claimer struct {
+	*Worker
+	line    *line
+	retries retries
+	got     int // what the last claim brought
+}
+
+// run claims until serving ends. A claim that is under way then goes on while
+// claiming does, and what it brings is released.
+func (c *claimer) run(serving, claiming context.Context) {
+	looking := true // there may be jobs to claim
+	for serving.Err() == nil {
+		limit := 0
+		if looking {
+			limit = c.limit()
+		}
+		if limit == 0 {
+			looking = c.wait(serving, looking)
+			continue
+		}
+		if err := c.claim(claiming, limit); err != nil {
+			nudge(c.reconcile) // the jobs may have been claimed all the same
+			sleep(serving, c.retries.failure(err))
+			continue
+		}
+		c.retries.success()
+		looking = c.got >= limit
+	}
+}
+
+// limit says how many jobs to claim now.
+func (c *claimer) limit() int {
+	if c.recorder.crowded() {
+		return 0
+	}
+	return c.line.buffer.want()
+}
+
+// wait returns when it is worth another look at the queue or the buffer. It
+// says whether there may be jobs to claim: after a claim that brought some,
+// but not all that it asked for, there may once one of them is done.
+func (c *claimer) wait(serving context.Context, looking bool) bool {
+	poll := time.NewTimer(jitter(c.options.PollInterval))
+	defer poll.Stop()
+	select {
+	case <-serving.Done():
+	case <-c.line.buffer.need:
+		return looking || c.got > 0
+	case <-c.line.wake:
+	case <-poll.C:
+	}
+	return true
+}
+
+// claim asks for jobs and puts them into the buffer.
+func (c *claimer) claim(claiming context.Context, limit int) error {
+	// A claim that takes half a lease is as good as lost.
+	ctx, cancel := context.WithTimeout(claiming, c.options.Lease/2)
+	defer cancel()
+	jobs, err := c.options.Queue.Claim(ctx, understudy.ClaimRequest{
+		Queue: c.line.queue, Kinds: c.kinds, Limit: limit,
+	})
+	c.options.Observer.Claimed(c.line.queue, limit, len(jobs), err)
+	c.got = len(jobs)
+	c.claimed.Add(int64(len(jobs)))
+	if len(jobs) > 0 && !c.line.buffer.push(jobs, time.Now()) {
+		c.release(jobs)
+	}
+	return err
+}
+
+// release returns jobs that no handler has begun to their queue.
+func (w *Worker) release(jobs []*understudy.Job) {
+	for _, job := range jobs {
+		w.recorder.add(understudy.Outcome{Job: job, Verdict: understudy.Released})
+	}
+}
+
+// maxAge is how long a claimed job may wait for a slot before others get it.
+const maxAge = time.Second
+
+// releaseStale releases jobs that have waited in a buffer for too long.
+func (w *Worker) releaseStale(serving context.Context) {
+	wait := maxAge
+	for sleep(serving, wait) {
+		wait = maxAge
+		for _, l := range w.lines {
+			old, oldest := l.buffer.takeOlder(time.Now().Add(-maxAge))
+			if len(old) > 0 {
+				w.options.Log.Debug("releases jobs that were claimed too early", "queue", l.queue, "jobs", len(old))
+				w.release(old)
+			}
+			if !oldest.IsZero() {
+				wait = min(wait, max(maxAge-time.Since(oldest), minStaleWait))
+			}
+		}
+	}
+}
+
+// minStaleWait keeps releaseStale from looking more often than is of use.
+const minStaleWait = 10 * time.Millisecond
+
+// wakeAll has every claimer look at its queue.
+func (w *Worker) wakeAll() {
+	for _, l := range w.lines {
+		nudge(l.wake)
+	}
+}
+
+// feedAll has every claimer look whether there is room.
+func (w *Worker) feedAll() {
+	for _, l := range w.lines {
+		nudge(l.buffer.need)
+	}
+}

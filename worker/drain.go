@@ -1,0 +1,116 @@
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// claimGrace is how long a claim that is under way at a demotion may take to
+// be answered. Its jobs are then released one by one; without an answer they
+// are released when the epoch ends.
+const claimGrace = 2 * time.Second
+
+// finish takes the epoch from demotion, or the loss of its lease, to its end.
+func (e *epoch) finish() error {
+	e.setState(StateDraining)
+	e.serving.end()
+	close(e.lease.draining)
+	e.closeBuffers()
+	grace := time.AfterFunc(min(claimGrace, e.options.DrainTimeout), e.claiming.end)
+	defer grace.Stop()
+	err := e.awaitHandlers()
+	lost := e.lease.isLost()
+	if lost {
+		e.claiming.end()
+	}
+	e.front.Wait()
+	timeout := e.options.OutcomeTimeout
+	if err != nil && lost {
+		timeout = 0 // others may have the jobs any moment now
+	}
+	deadline := time.AfterFunc(timeout, e.outcomes.end)
+	defer deadline.Stop()
+	e.recorder.close()
+	e.recording.Wait()
+	e.holding.end()
+	e.back.Wait()
+	return e.end(err)
+}
+
+// end ends the epoch, if the time that is left for outcomes allows it, and
+// otherwise leaves its lease to run out. One with a stuck handler is left so too.
+func (e *epoch) end(stuck error) error {
+	defer e.outcomes.end()
+	if stuck != nil {
+		return stuck
+	}
+	if err := e.options.Queue.End(e.outcomes); err != nil {
+		e.options.Log.Error("cannot end the epoch: its lease is left to run out", "error", err)
+	}
+	if e.lease.isLost() {
+		return fmt.Errorf("work jobs: %w", understudy.ErrEpochOver)
+	}
+	return nil
+}
+
+// closeBuffers ends the slots once they are done, and releases what none has begun.
+func (e *epoch) closeBuffers() {
+	for _, l := range e.lines {
+		e.release(l.buffer.takeAll())
+	}
+}
+
+// awaitHandlers waits until every slot has ended. At the drain's deadline it
+// cuts the jobs short, and when the lease is lost, at once. It returns a
+// StuckError when a handler goes on all the same.
+func (e *epoch) awaitHandlers() error {
+	d := drain{Worker: e.Worker, until: time.Now().Add(e.options.DrainTimeout)}
+	lost := e.lease.lost
+	for {
+		alarm := time.NewTimer(time.Until(d.until))
+		select {
+		case <-e.idle:
+			alarm.Stop()
+			return nil
+		case <-lost:
+			lost = nil
+			d.tell(ErrLeaseLost, e.options.Lease/4)
+		case <-alarm.C:
+			if d.cause == nil {
+				d.tell(ErrDrained, e.options.HardStop)
+			} else if jobs := e.runningJobs(); len(jobs) > 0 {
+				return &StuckError{Jobs: jobs, Cause: d.cause, After: time.Since(d.told)}
+			} else {
+				d.until = time.Now().Add(e.options.HardStop) // they have just returned
+			}
+		}
+		alarm.Stop()
+	}
+}
+
+// drain is what is left to wait for handlers.
+type drain struct {
+	*Worker
+	until time.Time // when they are told to stop, or found to be stuck
+	told  time.Time // when they were told to
+	cause error     // why
+}
+
+// tell ends the contexts of all jobs. Those that were ended before keep their
+// cause, and their deadline unless it is now earlier.
+func (d *drain) tell(cause error, grace time.Duration) {
+	for _, l := range d.lines {
+		for _, s := range l.slots {
+			s.halt(cause)
+		}
+	}
+	now := time.Now()
+	if until := now.Add(grace); d.cause == nil || until.Before(d.until) {
+		d.until = until
+	}
+	if d.cause == nil {
+		d.told, d.cause = now, cause
+	}
+}

@@ -1,0 +1,172 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// A lease is renewed renewals times over its length. Without a confirmed
+// renewal the worker gives it up at half its length, by its own clock, and
+// handlers have until three quarters of it to return.
+const renewals = 6
+
+// lease keeps the epoch alive, and says when it cannot.
+type lease struct {
+	queue    Queue
+	length   time.Duration
+	observer Observer
+	log      *slog.Logger
+	beat     func()        // called after each confirmed renewal
+	lost     chan struct{} // closed when the lease is lost
+	draining chan struct{} // closed when the worker begins to drain
+
+	mu        sync.Mutex
+	confirmed time.Time // just before the last confirmed renewal was sent
+}
+
+func newLease(o Options, beat func()) *lease {
+	return &lease{
+		queue: o.Queue, length: o.Lease, observer: o.Observer, log: o.Log, beat: beat,
+		lost: make(chan struct{}), draining: make(chan struct{}),
+	}
+}
+
+// renewal is a call to Renew and what became of it.
+type renewal struct {
+	sent     time.Time
+	draining bool
+	err      error
+}
+
+// keep renews until ctx ends or the lease is lost. It counts the time itself
+// and leaves the calls to a goroutine beside it: one that hangs stops nothing.
+func (l *lease) keep(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	defer cancel()
+	replies := make(chan renewal, 1)
+	beginsToDrain := l.draining
+	k := keeper{lease: l, next: l.last().Add(l.length / renewals), retries: retries{log: l.log, doing: "renew the lease"}}
+	for !k.over() {
+		if k.due() {
+			k.underWay = true
+			draining := k.draining
+			calls.Go(func() { replies <- l.renew(ctx, draining) })
+		}
+		alarm := time.NewTimer(k.wait())
+		select {
+		case <-ctx.Done():
+			return
+		case <-beginsToDrain:
+			k.draining, beginsToDrain = true, nil
+			k.next = time.Now()
+		case reply := <-replies:
+			k.hear(reply)
+		case <-alarm.C:
+		}
+		alarm.Stop()
+	}
+}
+
+// keeper is what keep knows.
+type keeper struct {
+	*lease
+	next     time.Time // when to renew
+	underWay bool      // a renewal is
+	draining bool
+	ended    error // the server says that the epoch is over
+	retries  retries
+}
+
+// over says whether the lease is lost, and lets everybody know.
+func (k *keeper) over() bool {
+	switch {
+	case k.ended != nil:
+		k.lose(k.ended.Error())
+	case time.Since(k.last()) >= k.length/2:
+		k.lose("no renewal was confirmed for half of its length")
+	default:
+		return false
+	}
+	return true
+}
+
+// due says whether to renew now.
+func (k *keeper) due() bool { return !k.underWay && time.Until(k.next) <= 0 }
+
+// wait says how long nothing is to be done unless something happens.
+func (k *keeper) wait() time.Duration {
+	left := k.length/2 - time.Since(k.last())
+	if k.underWay {
+		return left
+	}
+	return min(left, time.Until(k.next))
+}
+
+// hear notes a reply and plans the next renewal.
+func (k *keeper) hear(reply renewal) {
+	k.underWay = false
+	switch {
+	case errors.Is(reply.err, understudy.ErrEpochOver):
+		k.ended = reply.err
+	case reply.err != nil:
+		wait := k.retries.failure(reply.err)
+		k.next = time.Now().Add(min(wait, k.length/(4*renewals)))
+	default:
+		k.retries.success()
+		k.confirm(reply.sent)
+		k.beat()
+		k.next = reply.sent.Add(jitter(k.length / renewals))
+		if k.draining != reply.draining {
+			k.next = time.Now() // the server does not know yet
+		}
+	}
+}
+
+// renew makes one call, which ends in time for another.
+func (l *lease) renew(ctx context.Context, draining bool) renewal {
+	limited, cancel := context.WithTimeout(ctx, l.length/renewals)
+	defer cancel()
+	reply := renewal{sent: time.Now(), draining: draining}
+	reply.err = l.queue.Renew(limited, draining)
+	if ctx.Err() == nil {
+		l.observer.Renewed(reply.err)
+	}
+	return reply
+}
+
+// lose says that the lease is lost.
+func (l *lease) lose(why string) {
+	l.log.Error("the lease is lost: all jobs are told to stop", "reason", why, "confirmed", l.last())
+	close(l.lost)
+}
+
+// confirm notes when a renewal was sent that the server has confirmed.
+func (l *lease) confirm(sent time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.confirmed = sent
+}
+
+// last says when the last confirmed renewal was sent.
+func (l *lease) last() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.confirmed
+}
+
+// isLost says whether the lease is lost.
+func (l *lease) isLost() bool {
+	select {
+	case <-l.lost:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,149 @@
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// outcomeCounts count what became of outcomes.
+type outcomeCounts struct {
+	unrecorded int                            // added, and neither recorded nor given up
+	recorded   [understudy.Released + 1]int64 // by verdict
+	fenced     int64
+	abandoned  int64
+}
+
+// written sees to what became of a batch. Outcomes of jobs that somebody has
+// locked are sent again later; those that cannot be stored are changed first.
+func (r *recorder) written(batch []understudy.Outcome, recorded understudy.Recorded, repeated bool) {
+	known := r.troubled.take(batch)
+	now := time.Now()
+	counts := outcomeCounts{unrecorded: -len(batch)}
+	for i := range batch {
+		counts.recorded[batch[i].Verdict]++
+	}
+	for _, o := range recorded.Deferred {
+		counts.recorded[o.Verdict]--
+		counts.unrecorded++
+		r.troubled.deferred(known[o.Job], o, now)
+	}
+	for _, rejected := range recorded.Rejected {
+		counts.recorded[rejected.Outcome.Verdict]--
+		if r.rejected(known[rejected.Outcome.Job], rejected, now) {
+			counts.unrecorded++
+		} else {
+			counts.abandoned++
+		}
+	}
+	if len(recorded.Fenced) > 0 {
+		r.fenced(&counts, recorded.Fenced, repeated && !r.lease.isLost())
+	}
+	r.count(counts)
+}
+
+// fenced reports outcomes of jobs that the worker no longer holds. Those of a
+// repeated batch were written before, by the try whose reply was lost.
+func (r *recorder) fenced(counts *outcomeCounts, outcomes []understudy.Outcome, repeated bool) {
+	if repeated {
+		r.log.Debug("outcomes that were sent again had been written", "count", len(outcomes), "jobs", someIDs(outcomes))
+		return
+	}
+	for _, o := range outcomes {
+		counts.recorded[o.Verdict]--
+	}
+	counts.fenced = int64(len(outcomes))
+	r.observer.Fenced(len(outcomes))
+	r.log.Warn("outcomes were refused: this worker no longer holds the jobs",
+		"count", len(outcomes), "jobs", someIDs(outcomes))
+}
+
+// maxRejections is how often an outcome is changed so that it can be stored.
+const maxRejections = 2
+
+// rejected changes an outcome that the database cannot store, to send it
+// again. It says no when it has run out of changes.
+func (r *recorder) rejected(before *trouble, rejected understudy.RejectedOutcome, now time.Time) bool {
+	o := rejected.Outcome
+	times := 1
+	if before != nil {
+		times += before.rejections
+	}
+	log := r.log.With("job", o.Job.ID, "kind", o.Job.Kind, "verdict", o.Verdict.String(), "error", rejected.Err)
+	if times > maxRejections {
+		log.Error("an outcome cannot be stored: the job is left for rescue")
+		return false
+	}
+	reason := "outcome cannot be stored"
+	if o.Verdict == understudy.Completed && o.Job.Result() != nil {
+		reason = "result cannot be stored"
+	}
+	if times == 1 { // the second time, the reason itself may be what cannot be stored
+		reason = fmt.Sprintf("%s: %v", reason, rejected.Err)
+	}
+	changed := storable(o, reason)
+	log.Error("an outcome cannot be stored", "instead", changed.Verdict.String())
+	r.troubled[o.Job] = &trouble{outcome: changed, due: now, rejections: times}
+	return true
+}
+
+// storable is the outcome without what may not be stored. A result is stored
+// only of a job that is completed.
+func storable(o understudy.Outcome, reason string) understudy.Outcome {
+	switch o.Verdict {
+	case understudy.Discarded, understudy.Cancelled, understudy.Released:
+		return understudy.Outcome{Job: o.Job, Verdict: o.Verdict, Error: reason}
+	}
+	return charge(o.Job, reason)
+}
+
+// abandon gives outcomes up: their jobs run again once the epoch is over.
+func (r *recorder) abandon(outcomes []understudy.Outcome) {
+	if len(outcomes) == 0 {
+		return
+	}
+	r.log.Error("outcomes were not recorded: the jobs are left for rescue and will run again",
+		"count", len(outcomes), "jobs", someIDs(outcomes))
+	r.count(outcomeCounts{unrecorded: -len(outcomes), abandoned: int64(len(outcomes))})
+}
+
+// abandonAll gives up whatever is left when the recorder ends.
+func (r *recorder) abandonAll() {
+	r.mu.Lock()
+	left := r.fresh
+	r.fresh = nil
+	r.mu.Unlock()
+	left = append(left, r.again...)
+	left = append(left, r.work[r.done:]...)
+	left = append(left, r.troubled.unsent()...)
+	r.abandon(left)
+}
+
+// count adds to the counts, and lets claiming go on when it may.
+func (r *recorder) count(more outcomeCounts) {
+	r.mu.Lock()
+	before := r.counts.unrecorded
+	r.counts.unrecorded += more.unrecorded
+	r.counts.fenced += more.fenced
+	r.counts.abandoned += more.abandoned
+	for verdict, n := range more.recorded {
+		r.counts.recorded[verdict] += n
+	}
+	after := r.counts.unrecorded
+	r.mu.Unlock()
+	if before > maxUnrecorded && after <= maxUnrecorded {
+		r.uncrowd()
+	}
+}
+
+// someIDs are ids of jobs for a log, not too many.
+func someIDs(outcomes []understudy.Outcome) []int64 {
+	ids := make([]int64, 0, maxLoggedIDs)
+	for _, o := range outcomes[:min(len(outcomes), maxLoggedIDs)] {
+		ids = append(ids, o.Job.ID)
+	}
+	return ids
+}
+
+const maxLoggedIDs = 20

@@ -1,0 +1,93 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// errGoexit stands for a handler that ended its goroutine instead of returning.
+var errGoexit = errors.New("the handler called runtime.Goexit")
+
+// panicError is a handler's panic.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n\n%s", e.value, e.stack) }
+
+// judge turns what a handler returned into an outcome. The cause is why the
+// job's context had ended by then, nil if it had not.
+func judge(job *understudy.Job, err, cause error) (outcome understudy.Outcome) {
+	if err == nil {
+		return understudy.Outcome{Job: job, Verdict: understudy.Completed}
+	}
+	defer func() {
+		// A handler's own error type may panic, for one when it is a typed nil.
+		if r := recover(); r != nil {
+			outcome = charge(job, fmt.Sprintf("the handler's error, a %T, cannot be read: panic: %v", err, r))
+		}
+	}()
+	if cause == ErrJobCancelled {
+		return understudy.Outcome{Job: job, Verdict: understudy.Cancelled, Error: reasonFor(err, cause)}
+	}
+	var discard *understudy.DiscardError
+	if errors.As(err, &discard) {
+		return understudy.Outcome{Job: job, Verdict: understudy.Discarded, Error: err.Error()}
+	}
+	var snooze *understudy.SnoozeError
+	if errors.As(err, &snooze) {
+		return understudy.Outcome{Job: job, Verdict: understudy.Snoozed, Delay: max(snooze.Delay, 0)}
+	}
+	if cause == ErrDrained || cause == ErrLeaseLost {
+		return understudy.Outcome{Job: job, Verdict: understudy.Released}
+	}
+	outcome = charge(job, reasonFor(err, cause))
+	var after *understudy.RetryAfterError
+	if errors.As(err, &after) && outcome.Verdict == understudy.Retried {
+		outcome.Delay = max(after.Delay, 0)
+	}
+	return outcome
+}
+
+// charge counts the attempt: the job runs again after a backoff, or is given
+// up when it was the last one.
+func charge(job *understudy.Job, reason string) understudy.Outcome {
+	if job.Attempt >= job.MaxAttempts {
+		return understudy.Outcome{Job: job, Verdict: understudy.Discarded, Error: reason}
+	}
+	return understudy.Outcome{Job: job, Verdict: understudy.Retried, Error: reason, Delay: backoff(job.Attempt)}
+}
+
+// reasonFor is the text that is kept with the job. Where the worker ended the
+// job's context, its cause says more than that the context was cancelled.
+func reasonFor(err, cause error) string {
+	switch {
+	case cause == nil:
+		return err.Error()
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, cause):
+		return cause.Error()
+	}
+	return cause.Error() + ": " + err.Error()
+}
+
+// Bounds of the backoff between attempts.
+const (
+	firstBackoff = time.Second
+	maxBackoff   = 24 * time.Hour
+)
+
+// backoff is how long a job waits after its n-th failed attempt: 1s, 2s, 4s
+// and so on up to a day, ±20 %.
+func backoff(attempt int) time.Duration {
+	wait := maxBackoff
+	if attempt = max(attempt, 1); attempt <= 17 { // 2^17 s are more than a day
+		wait = firstBackoff << (attempt - 1)
+	}
+	return min(wait-wait/5+rand.N(wait*2/5+1), maxBackoff)
+}
