@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -138,4 +139,13 @@ func (s *shell) exec(sql string, args ...any) {
 	if _, err := s.pool.Exec(s.t.Context(), sql, args...); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// withParameter is a DSN in URL form with a run-time parameter more.
+func withParameter(dsn, name, value string) string {
+	separator := "?"
+	if strings.Contains(dsn, "?") {
+		separator = "&"
+	}
+	return dsn + separator + name + "=" + url.QueryEscape(value)
 }

@@ -267,8 +267,11 @@ func (p *pod) exit() int {
 func (p *pod) serves(schema, role string) {
 	p.th.t.Helper()
 	p.until("it serves "+schema+" as "+role, func() bool {
-		return ask[bool](p.th, "SELECT to_regclass($1) IS NOT NULL", quoted(schema)+".workers") &&
-			ask[bool](p.th, "SELECT EXISTS (SELECT FROM "+quoted(schema)+".workers WHERE pod = $1 AND role = $2 AND state = 'serving' AND lease_until > now())", p.name, role)
+		var live bool
+		// An error means that the schema is not there, or not any more.
+		err := p.th.pool.QueryRow(context.Background(), "SELECT EXISTS (SELECT FROM "+quoted(schema)+
+			".workers WHERE pod = $1 AND role = $2 AND state = 'serving' AND lease_until > now())", p.name, role).Scan(&live)
+		return err == nil && live
 	})
 }
 

@@ -44,3 +44,20 @@ func TestAJobIsClaimedOnceAndCompletedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestOneBatchMayFinishSomeJobsOfAClaimAndReturnTheRest(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+	jobs := claim(t, q, 10, "a")
+	done := record(t, q,
+		understudy.Outcome{Job: jobs[0], Verdict: understudy.Completed},
+		understudy.Outcome{Job: jobs[1], Verdict: understudy.Released})
+	if len(done.Fenced) != 0 {
+		t.Fatalf("fenced: %+v", done.Fenced)
+	}
+	if again := claim(t, q, 10, "a"); len(again) != 1 || again[0].ID != ids[1] {
+		t.Fatalf("claimed %+v, want the job that went back", again)
+	}
+}

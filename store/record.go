@@ -85,8 +85,12 @@ func (q *Queue) write(ctx context.Context, outcomes []understudy.Outcome) ([]und
 	batch := &pgx.Batch{}
 	place := q.options.Place
 	if len(final.ids) > 0 {
+		emptied := left.emptied
+		if len(back.ids) > 0 {
+			emptied = []int64{} // the statement that follows needs the claims, and drops them
+		}
 		batch.Queue(q.store.sql.get("finish"), q.epoch, final.ids, final.requeues, final.numbers, final.states, final.attempted,
-			final.results, final.errors, place.Version, place.Role, left.emptied).QueryRow(written.scanFinal)
+			final.results, final.errors, place.Version, place.Role, emptied).QueryRow(written.scanFinal)
 	}
 	if len(back.ids) > 0 {
 		batch.Queue(q.store.sql.get("requeue"), q.epoch, back.ids, back.requeues, back.numbers, back.states, back.delays, back.attempted,
