@@ -43,7 +43,7 @@ func envLayer(environ []string) (*layer, error) {
 	l := newLayer(envName)
 	for _, name := range slices.Sorted(maps.Keys(variables)) { // a section comes before the keys in it
 		path := strings.Split(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__")
-		if err := l.addText(shown(name), path, variables[name].(string)); err != nil {
+		if err := l.addText(shownName(name), path, variables[name].(string)); err != nil {
 			return nil, err
 		}
 	}

@@ -58,14 +58,17 @@ func shown(text string) string {
 	return text[:cut] + "…"
 }
 
-// shownKey is a key as an error may show it: in quotes if it would not
+// shownKey is a key as an error may show it.
+func shownKey(path []string) string { return shownName(strings.Join(path, ".")) }
+
+// shownName is a name as an error may show it: in quotes if it would not
 // otherwise read as one word.
-func shownKey(path []string) string {
-	key := shown(strings.Join(path, "."))
-	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == ':' || r == '"' || r >= 0x7f }) {
-		return strconv.Quote(key)
+func shownName(name string) string {
+	name = shown(name)
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == ':' || r == '"' || r >= 0x7f }) {
+		return strconv.Quote(name)
 	}
-	return key
+	return name
 }
 
 // distance counts the insertions, removals, replacements and swaps of

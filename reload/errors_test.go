@@ -178,7 +178,7 @@ func TestDistanceCountsEdits(t *testing.T) {
 }
 
 // FuzzLoad checks that no file makes Load panic, that every error is one line
-// that tells no secret, and that what loads keeps its promises.
+// that does not show a DSN, and that what loads keeps its promises.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(dsns + "roles: {active: production}\nqueues: {a: {concurrency: 1}}"))
 	f.Add([]byte("targets: {eu: {dsn: 'postgres://hunter2@eu', schema: 'eu_{a.b/c}', drain_timeout: 1s}}\nroles: {x: eu}"))
@@ -203,6 +203,30 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// FuzzEnvironment checks the same of any variable with our prefix.
+func FuzzEnvironment(f *testing.F) {
+	f.Add("WORKER__LEASE", "10s")
+	f.Add("ROLES", "{blue: production}")
+	f.Add("HANDLERS__MAIL__COMMAND", "[a, {b: c}]")
+	f.Add("TARGETS__PREVIEW__DSN", "hunter2")
+	f.Add("TARGETS__EU__", "\n")
+	f.Add("QUEUES__A B__CONCURRENCY", "1")
+	f.Fuzz(func(t *testing.T, name, value string) {
+		if strings.HasPrefix(name, "CONFIG") {
+			t.Skip("it names a file, which could be any on this machine")
+		}
+		cfg, err := Load(Source{Environ: []string{
+			"UNDERSTUDY_TARGETS__PRODUCTION__DSN=postgres://p", "UNDERSTUDY_TARGETS__PREVIEW__DSN=postgres://v",
+			envPrefix + name + "=" + value,
+		}})
+		if err != nil {
+			oneLine(t, err)
+			return
+		}
+		promises(t, cfg, "")
+	})
+}
+
 func oneLine(t *testing.T, err error) {
 	t.Helper()
 	var configErr *ConfigError
@@ -211,6 +235,9 @@ func oneLine(t *testing.T, err error) {
 	}
 	if strings.ContainsAny(err.Error(), "\n\r") || configErr.Source == "" || configErr.Problem == "" {
 		t.Errorf("not one whole line: %q", err)
+	}
+	if strings.HasSuffix(configErr.Key, "dsn") && configErr.HasValue {
+		t.Errorf("shows a DSN: %q", err)
 	}
 }
 

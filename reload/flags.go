@@ -140,7 +140,7 @@ func flagLayer(fs *pflag.FlagSet) (*layer, error) {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(flags)) { // a section comes before the keys in it
-		if err := l.addText(shown("--"+name), flagPath(name), fmt.Sprint(flags[name])); err != nil {
+		if err := l.addText(shownName("--"+name), flagPath(name), fmt.Sprint(flags[name])); err != nil {
 			return nil, err
 		}
 	}

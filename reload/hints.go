@@ -68,6 +68,9 @@ func (h *hints) arm(now time.Time) {
 }
 
 func (h *hints) armAll() error {
+	if len(h.dirs) == 0 {
+		return nil
+	}
 	if h.fsn == nil {
 		fsn, err := h.create()
 		if err != nil {

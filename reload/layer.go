@@ -202,5 +202,5 @@ func (l *layer) fault(source string, path []string, value any, f *fault) error {
 
 func (l *layer) unknown(source string, path []string) error {
 	return &ConfigError{Source: source, Key: shownKey(path), Problem: "unknown key",
-		Advice: "the nearest known one is " + shown(l.spell(nearestKey(path)))}
+		Advice: "the nearest known one is " + shownName(l.spell(nearestKey(path)))}
 }

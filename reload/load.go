@@ -1,16 +1,15 @@
 package reload
 
 import (
-	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
-	"sync"
+	"unicode"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -69,7 +68,10 @@ func merge(given []*layer, src Source) (Config, error) {
 	if cfg.Version == "" {
 		cfg.Version = src.Version
 	}
-	return cfg, checker{cfg: cfg, from: from, target: src.Target}.check()
+	if err := (checker{cfg: cfg, from: from, target: src.Target}).check(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
 }
 
 // layers reads what is given, the weakest first.
@@ -109,9 +111,17 @@ func fileLayer(name string) (*layer, error) {
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return nil, &ConfigError{Source: name, Problem: "cannot be read", Advice: cause(err).Error()}
+		return nil, &ConfigError{Source: fileName(name), Problem: "cannot be read", Advice: cause(err).Error()}
 	}
-	return l, l.addYAML(name, data)
+	return l, l.addYAML(fileName(name), data)
+}
+
+// fileName is a file's name on one line.
+func fileName(name string) string {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 func (l *layer) addYAML(source string, data []byte) error {
@@ -139,62 +149,6 @@ func cause(err error) error {
 		return pathErr.Err
 	}
 	return err
-}
-
-//go:embed defaults.yaml
-var defaultsYAML []byte
-
-// defaults is the content of defaults.yaml. It is read only.
-var defaults = sync.OnceValue(func() *koanf.Koanf {
-	l := newLayer(dotted)
-	if err := l.addYAML("defaults.yaml", defaultsYAML); err != nil {
-		panic(err) // the file is part of the program
-	}
-	return l.ko
-})
-
-// defaultNames are the names that a section has by default.
-func defaultNames(section string) []string { return defaults().MapKeys(section) }
-
-// defaultText is a key's default as --help shows it.
-func defaultText(path []string) string {
-	switch value := defaults().Get(strings.Join(path, delim)).(type) {
-	case nil:
-		return ""
-	case []string:
-		return strings.Join(value, ",")
-	default:
-		return fmt.Sprint(value)
-	}
-}
-
-// defaultLayer is the defaults together with those of the other targets that
-// are configured: they verify migrations, drain like production, and have no
-// schema until they are given one.
-func defaultLayer(targets []string) *layer {
-	l := newLayer(dotted)
-	l.ko = defaults().Copy()
-	for _, name := range targets {
-		if slices.Contains(defaultNames("targets"), name) {
-			continue
-		}
-		for _, part := range []string{"migrations", "drain_timeout", "pooler"} {
-			path := []string{"targets", name, part}
-			production := []string{"targets", "production", part}
-			// Set fails only in koanf's strict mode, which this is not.
-			_ = l.ko.Set(strings.Join(path, delim), defaults().Get(strings.Join(production, delim)))
-		}
-	}
-	return l
-}
-
-// targetNames are the targets that layers name.
-func targetNames(layers []*layer) []string {
-	var names []string
-	for _, l := range layers {
-		names = append(names, l.ko.MapKeys("targets")...)
-	}
-	return names
 }
 
 // decode makes a Config of merged, checked values. They have its types

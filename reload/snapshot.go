@@ -7,7 +7,8 @@ import "fmt"
 type Snapshot struct {
 	// Role is the pod's role, "" for none.
 	Role string
-	// Target is what to serve in that role, zero when there is nothing to serve.
+	// Target is what to serve in that role, zero when the role maps to
+	// nothing. Where Problem says why it cannot be served, only its name is set.
 	Target Target
 	// TemplateHash is the pod's label rollouts-pod-template-hash, "" outside Argo Rollouts.
 	TemplateHash string
@@ -34,6 +35,7 @@ func (c Config) snapshot(v view, dsn func(file string) (Secret, error)) Snapshot
 	}
 	target, err := c.target(name, v.labels, dsn)
 	if err != nil {
+		s.Target.Name = name
 		s.Problem = fmt.Sprintf("role %q has no target: %v", v.role, err)
 		return s
 	}

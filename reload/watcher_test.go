@@ -443,7 +443,7 @@ func TestDSNFileThatNeverWasIsAProblem(t *testing.T) {
 	cfg.change("production", func(c *TargetConfig) { c.DSN, c.DSNFile = "", file })
 	w := watcher(t, cfg)
 	run(t, w)
-	want := Snapshot{Role: "active", Problem: fmt.Sprintf(`role "active" has no target: target "production": dsn_file %q: no such file or directory`, file)}
+	want := Snapshot{Role: "active", Target: Target{Name: "production"}, Problem: fmt.Sprintf(`role "active" has no target: target "production": dsn_file %q: no such file or directory`, file)}
 	if diff := cmp.Diff(want, next(t, w)); diff != "" {
 		t.Errorf("snapshot (-want +got):\n%s", diff)
 	}

@@ -164,7 +164,7 @@ func (r *run) release() {
 // uses the login of now.
 func (r *run) acquire() {
 	target := r.wanted.Target
-	if target.Name == "" {
+	if target.DSN == "" { // nothing to serve, or nothing that can be
 		return
 	}
 	switch {

@@ -498,3 +498,15 @@ func TestRolesThatChangeInATightLoopEndInTheLast(t *testing.T) {
 	s.serving("preview", "preview")
 	s.never2()
 }
+
+func TestATargetThatCannotBeServedIsNamedWhileNothingIsServed(t *testing.T) {
+	t.Parallel()
+	s := perform(t, untilDone)
+	s.want(snapshot("active", "production", pgtest.DSN(t)))
+	s.serving("active", "production")
+	s.want(reload.Snapshot{Role: "preview", Target: reload.Target{Name: "preview"}, Problem: "its DSN is missing"})
+	s.phase(understudy.PhaseIdle)
+	if now := s.sup.Status(); now.Target != "preview" || now.Problem != "its DSN is missing" {
+		t.Errorf("status is %+v", now)
+	}
+}
