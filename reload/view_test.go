@@ -75,10 +75,10 @@ targets:
 		"unmapped": {view{role: "nope"}, good, Snapshot{Role: "nope",
 			Problem: `role "nope" maps to no target: add it to roles, or use one of active, canary, preview, stable`}},
 		"label missing": {view{role: "preview"}, good, Snapshot{Role: "preview",
-			Target: Target{Name: "preview"},
+			Target:  Target{Name: "preview"},
 			Problem: `role "preview" has no target: target "preview": schema "preview_{rollouts-pod-template-hash}" needs the pod's label "rollouts-pod-template-hash", which is missing or empty`}},
 		"DSN missing": {view{role: "preview", labels: hash}, none, Snapshot{Role: "preview", TemplateHash: "6d4f9",
-			Target: Target{Name: "preview"},
+			Target:  Target{Name: "preview"},
 			Problem: `role "preview" has no target: target "preview": dsn_file "/secrets/dsn": gone`}},
 		"unreadable": {view{unreadable: errors.New("garbled")}, good, Snapshot{Unreadable: true, Problem: "garbled"}},
 	} {
