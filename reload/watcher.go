@@ -45,16 +45,16 @@ type Watcher struct {
 // Health is how well a Watcher can see.
 type Health struct {
 	// ReadAt is when the pod files were last read well, zero before that.
-	ReadAt time.Time
+	ReadAt time.Time `json:"read_at"`
 	// Rearms counts how often a directory had to be watched anew.
-	Rearms int64
+	Rearms int64 `json:"rearms"`
 	// Watching says whether every directory is watched. If not, changes are
 	// seen when the files are read again every two seconds.
-	Watching bool
+	Watching bool `json:"watching"`
 	// Err is what is wrong with the files or their watch, "" if nothing is.
-	Err string
+	Err string `json:"error,omitempty"`
 	// Labels are the pod's labels as last read: a copy.
-	Labels map[string]string
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // NewWatcher makes a Watcher of what cfg names. It reads nothing: Run does.
