@@ -14,7 +14,8 @@ import (
 //
 // The context ends when the job is cancelled, when its time is up, when the
 // worker loses its lease, or when a drain's deadline cuts the job short. A
-// handler returns soon after: one that does not ends the process.
+// handler returns soon after: one that does not keeps its slot, and after the
+// last two it ends the process.
 type Handler interface {
 	Handle(ctx context.Context, job *Job) error
 }

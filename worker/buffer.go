@@ -29,6 +29,7 @@ type buffer struct {
 	pace    pace
 	ahead   int  // how many jobs to have beyond those that run
 	hungry  bool // the claimer waits for need
+	changed bool // and has cause to look again: after a claim, only once a job is done
 	closed  bool
 }
 
@@ -53,7 +54,7 @@ func (b *buffer) push(jobs []*understudy.Job, at time.Time) bool {
 	case <-b.need:
 	default:
 	}
-	b.hungry = true
+	b.hungry, b.changed = true, false
 	if len(jobs) >= b.waiting {
 		b.filled.Broadcast()
 		return true
@@ -87,15 +88,13 @@ func (b *buffer) next(took time.Duration) (claimed, bool) {
 	defer b.mu.Unlock()
 	if took != nothingDone {
 		b.running--
+		b.changed = true
 		if took >= 0 {
 			b.pace.observe(took)
 		}
 	}
 	for b.size() == 0 && !b.closed {
-		if took != nothingDone {
-			b.feed()
-			took = nothingDone
-		}
+		b.feed()
 		b.waiting++
 		b.filled.Wait()
 		b.waiting--
@@ -107,15 +106,13 @@ func (b *buffer) next(took time.Duration) (claimed, bool) {
 	b.jobs[b.head] = claimed{}
 	b.head++
 	b.running++
-	if took != nothingDone {
-		b.feed()
-	}
+	b.feed()
 	return job, true
 }
 
 // feed tells a claimer that waits for it that there is room.
 func (b *buffer) feed() {
-	if b.hungry && b.room() > 0 {
+	if b.hungry && b.changed && b.room() > 0 {
 		b.hungry = false
 		nudge(b.need)
 	}
@@ -137,7 +134,9 @@ func (b *buffer) want() int {
 	defer b.mu.Unlock()
 	b.ahead = b.pace.ahead(b.concurrency)
 	room := b.room()
-	b.hungry = room == 0
+	if room == 0 {
+		b.hungry, b.changed = true, true
+	}
 	return room
 }
 
@@ -152,9 +151,9 @@ func (b *buffer) takeAll() []*understudy.Job {
 	return b.remove(func(claimed) bool { return true })
 }
 
-// takeOlder takes the jobs that came by the limit, and says when the
-// oldest of the others came, if there are any. Where there are such jobs the handlers have
-// become slow: nothing is claimed ahead until they are quick again.
+// takeOlder takes the jobs that came by the limit, and says when the oldest of
+// the others came, if there are any. Where it takes some, handlers have become
+// slow: nothing is claimed ahead until they are quick again.
 func (b *buffer) takeOlder(limit time.Time) (old []*understudy.Job, oldest time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -175,6 +174,7 @@ func (b *buffer) takeThese(ids map[int64]bool) []*understudy.Job {
 	return b.remove(func(c claimed) bool { return ids[c.job.ID] })
 }
 
+// remove takes the jobs that which says yes to.
 func (b *buffer) remove(which func(claimed) bool) []*understudy.Job {
 	b.compact()
 	var taken []*understudy.Job
@@ -188,6 +188,7 @@ func (b *buffer) remove(which func(claimed) bool) []*understudy.Job {
 	}
 	clear(b.jobs[len(kept):])
 	b.jobs = kept
+	b.changed = b.changed || len(taken) > 0
 	b.feed()
 	return taken
 }

@@ -190,9 +190,10 @@ func TestAJobThatWaitsTooLongForASlotIsReleasedUncharged(t *testing.T) {
 func TestFailingClaimsBackOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		q.before = func(_ context.Context, call string) error {
-			if call == "claim" && down {
+			if call == "claim" && down.Load() {
 				return errServer
 			}
 			return nil
@@ -207,7 +208,7 @@ func TestFailingClaimsBackOff(t *testing.T) {
 		if n := s.log.lines("cannot claim jobs", "the server is gone"); n < 1 || n > 7 {
 			t.Errorf("%d complaints in a minute, want one now and then", n)
 		}
-		down = false
+		down.Store(false)
 		time.Sleep(6 * time.Second)
 		s.want(understudy.StateCompleted, 1)
 		if s.log.lines("can claim jobs again") != 1 {
@@ -220,7 +221,10 @@ func TestFailingClaimsBackOff(t *testing.T) {
 func TestALostClaimReplyIsReconciledAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
+		s := start(t, q, 10, nothing, nil)
+		time.Sleep(q.lease / renewals / 2) // between two heartbeats
 		lost := false
+		q.mu.Lock()
 		q.reply = func(call string) error {
 			if call == "claim" && !lost {
 				lost = true
@@ -228,8 +232,9 @@ func TestALostClaimReplyIsReconciledAtOnce(t *testing.T) {
 			}
 			return nil
 		}
+		q.mu.Unlock()
 		id := q.enqueue(1)
-		s := start(t, q, 10, nothing, nil)
+		q.notify()
 		time.Sleep(150 * time.Millisecond)
 		if row := q.row(id); row.state != understudy.StateCompleted || row.job.Attempt != 1 {
 			t.Errorf("job is %s after attempt %d, want completed after 1", row.state, row.job.Attempt)
@@ -249,15 +254,15 @@ func TestClaimingPausesWhileOutcomesPileUp(t *testing.T) {
 			}
 			return nil
 		}
-		q.enqueue(40_000)
-		s := start(t, q, 50, nothing, nil)
+		q.enqueue(25_000)
+		s := start(t, q, 50, nothing, func(o *Options) { o.PollInterval = time.Hour })
 		time.Sleep(time.Minute)
 		if n := s.worker.Status().Unrecorded; n <= maxUnrecorded || n > maxUnrecorded+maxAhead+50 {
 			t.Errorf("%d outcomes wait, want little more than %d", n, maxUnrecorded)
 		}
 		close(hung)
 		time.Sleep(time.Second)
-		s.want(understudy.StateCompleted, 40_000)
+		s.want(understudy.StateCompleted, 25_000)
 		s.drained()
 	})
 }

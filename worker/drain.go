@@ -20,6 +20,7 @@ func (e *epoch) finish() error {
 	e.closeBuffers()
 	grace := time.AfterFunc(min(claimGrace, e.options.DrainTimeout), e.claiming.end)
 	defer grace.Stop()
+	defer e.claiming.end()
 	err := e.awaitHandlers()
 	lost := e.lease.isLost()
 	if lost {

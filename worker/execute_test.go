@@ -92,6 +92,48 @@ func TestAJobThatThisProcessStillRunsIsNotStarted(t *testing.T) {
 	})
 }
 
+func TestAJobWithoutAHandlerIsPutBackUncharged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.anyKind = true
+		mail := q.enqueueJobs(1, understudy.Job{Kind: "mail", Queue: "default"})
+		id := q.enqueue(1)
+		s := start(t, q, 1, nothing, nil)
+		synctest.Wait()
+		if row := q.row(mail); row.state != understudy.StateScheduled || row.job.Attempt != 0 {
+			t.Errorf("job is %s, charged %d, want it to wait uncharged", row.state, row.job.Attempt)
+		}
+		if row := q.row(id); row.state != understudy.StateCompleted {
+			t.Errorf("the other is %s", row.state)
+		}
+		s.drained()
+	})
+}
+
+func TestAJobThatIsTakenWhileJobsAreCutShortIsReleased(t *testing.T) {
+	t.Parallel()
+	w, err := New(Options{
+		Queue: newFakeQueue(), Queues: map[string]int{"default": 1},
+		Handlers: understudy.Handlers{"work": understudy.HandlerFunc(func(context.Context, *understudy.Job) error {
+			t.Error("its handler was called")
+			return nil
+		})},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.lines[0].slots[0]
+	s.halt(ErrDrained)
+	s.next = claimed{&understudy.Job{ID: 1, Kind: "work"}, time.Now()}
+	s.work(t.Context())
+	if got := w.recorder.fresh; len(got) != 1 || got[0].Verdict != understudy.Released {
+		t.Errorf("outcomes %+v, want it released", got)
+	}
+	if !w.running.enter(1) {
+		t.Error("it is taken to run")
+	}
+}
+
 func TestARunningJobIsCancelledByNotification(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
@@ -212,10 +254,10 @@ func TestAttemptedAtIsWhenTheHandlerStarted(t *testing.T) {
 			return quickThenSlow(200, 700*time.Millisecond)(ctx, job)
 		}, nil)
 		time.Sleep(2 * time.Second)
+		s.drained()
 		if late != 700*time.Millisecond {
 			t.Errorf("job 202 started %s after it was claimed: it did not wait, the test shows nothing", late)
 		}
-		s.drained()
 	})
 }
 

@@ -1,9 +1,7 @@
 package worker
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -23,14 +21,18 @@ type fakeQueue struct {
 	before func(ctx context.Context, call string) error
 	// reply is called after every call: an error is a lost reply.
 	reply func(call string) error
+	// answer is called before a claim is answered, without a lock: it may wait.
+	answer func(ctx context.Context)
 	// refuse says how Record is to treat an outcome that it would write.
 	refuse func(understudy.Outcome) (deferred bool, rejected error)
 
+	anyKind       bool // claims bring jobs of every kind
 	lease         time.Duration
 	wakes, cancel chan struct{}
 
 	mu         sync.Mutex
 	rows       map[int64]*fakeRow
+	list       []*fakeRow // in the order of their ids
 	epoch      string
 	state      string
 	leaseUntil time.Time
@@ -66,6 +68,7 @@ func newFakeQueue() *fakeQueue {
 	return &fakeQueue{
 		before: func(context.Context, string) error { return nil },
 		reply:  func(string) error { return nil },
+		answer: func(context.Context) {},
 		refuse: func(understudy.Outcome) (bool, error) { return false, nil },
 		lease:  30 * time.Second,
 		epoch:  "epoch",
@@ -93,7 +96,9 @@ func (q *fakeQueue) enqueueJobs(n int, like understudy.Job) int64 {
 		if job.ScheduledAt.After(time.Now()) {
 			state = understudy.StateScheduled
 		}
-		q.rows[job.ID] = &fakeRow{job: job, state: state}
+		row := &fakeRow{job: job, state: state}
+		q.rows[job.ID] = row
+		q.list = append(q.list, row)
 	}
 	return first
 }
@@ -142,15 +147,21 @@ func (q *fakeQueue) Claim(ctx context.Context, request understudy.ClaimRequest) 
 	if err := q.call(ctx, fakeCall{name: "claim", request: request}); err != nil {
 		return nil, err
 	}
-	defer q.mu.Unlock()
+	jobs, err := q.claim(request)
+	q.mu.Unlock()
+	q.answer(ctx)
+	return jobs, err
+}
+
+func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, error) {
 	if !q.live() || q.state != "serving" {
 		return nil, nil
 	}
 	q.number++
 	var jobs []*understudy.Job
-	for _, row := range q.sorted() {
+	for _, row := range q.list {
 		if row.state != understudy.StateAvailable || row.job.Queue != request.Queue ||
-			!slices.Contains(request.Kinds, row.job.Kind) || len(jobs) == request.Limit {
+			!(q.anyKind || slices.Contains(request.Kinds, row.job.Kind)) || len(jobs) == request.Limit {
 			continue
 		}
 		row.state, row.claim = understudy.StateRunning, q.number
@@ -165,15 +176,6 @@ func (q *fakeQueue) Claim(ctx context.Context, request understudy.ClaimRequest) 
 		return nil, err
 	}
 	return jobs, nil
-}
-
-func (q *fakeQueue) sorted() []*fakeRow {
-	rows := make([]*fakeRow, 0, len(q.rows))
-	for _, row := range q.rows {
-		rows = append(rows, row)
-	}
-	slices.SortFunc(rows, func(a, b *fakeRow) int { return cmp.Compare(a.job.ID, b.job.ID) })
-	return rows
 }
 
 func (q *fakeQueue) Record(ctx context.Context, outcomes []understudy.Outcome) (recorded understudy.Recorded, err error) {
@@ -264,7 +266,7 @@ func (q *fakeQueue) Reconcile(ctx context.Context) (found understudy.Reconciled,
 		return found, err
 	}
 	defer q.mu.Unlock()
-	for _, row := range q.sorted() {
+	for _, row := range q.list {
 		if row.state == understudy.StateRunning && q.unknown[row.claim] {
 			row.requeue(understudy.Outcome{Verdict: understudy.Released})
 			found.Reclaimed++
@@ -281,7 +283,7 @@ func (q *fakeQueue) Promote(ctx context.Context) (done understudy.Upkeep, err er
 	}
 	defer q.mu.Unlock()
 	done.NextDue = -1
-	for _, row := range q.sorted() {
+	for _, row := range q.list {
 		if row.state != understudy.StateScheduled && row.state != understudy.StateRetryable {
 			continue
 		}
@@ -357,6 +359,20 @@ func (q *fakeQueue) row(id int64) fakeRow {
 	return *q.rows[id]
 }
 
+// sent lists what was sent to Record, by write.
+func (q *fakeQueue) sent() [][]understudy.Outcome {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.batches)
+}
+
+// fates lists the outcomes that were written and those that were fenced.
+func (q *fakeQueue) fates() (written, fenced []understudy.Outcome) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.written), slices.Clone(q.fenced)
+}
+
 // states counts the jobs by state.
 func (q *fakeQueue) states() map[understudy.State]int {
 	q.mu.Lock()
@@ -379,13 +395,4 @@ func (q *fakeQueue) made(name string) []fakeCall {
 		}
 	}
 	return made
-}
-
-// result is a job's result as JSON text.
-func result(v any) string {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(data)
 }

@@ -34,7 +34,8 @@ type Queue interface {
 	// End returns whatever the epoch still holds to its queues, and ends it.
 	End(ctx context.Context) error
 	// Listen calls wake when jobs may be due and cancel when somebody may want
-	// one cancelled, once at the start too, until ctx ends or the connection breaks.
+	// one cancelled, once at the start too, until ctx ends or the connection
+	// breaks. It calls them in its own goroutine.
 	Listen(ctx context.Context, wake, cancel func()) error
 }
 

@@ -86,7 +86,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.setState(StateOpening)
 	defer w.setState(StateEnded)
 	if err := w.open(ctx); err != nil {
-		return err
+		return w.unopened(ctx, err)
 	}
 	w.setState(StateServing)
 	e := w.begin(ctx)
@@ -103,6 +103,20 @@ func (w *Worker) open(ctx context.Context) error {
 	defer cancel()
 	w.lease.confirm(time.Now())
 	return w.options.Queue.Open(limited)
+}
+
+// unopened ends an epoch whose Open failed: it may have begun all the same. A
+// demotion meanwhile is no error.
+func (w *Worker) unopened(ctx context.Context, err error) error {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimGrace)
+	defer cancel()
+	if endErr := w.options.Queue.End(limited); endErr != nil {
+		w.options.Log.Debug("cannot end an epoch that did not open", "error", endErr)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // epoch is a worker that runs: its goroutines and the contexts they have.

@@ -1,0 +1,269 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/understudy-worker/understudy"
+)
+
+// sizes are how many outcomes each write had.
+func (q *fakeQueue) sizes() []int {
+	var sizes []int
+	for _, batch := range q.sent() {
+		sizes = append(sizes, len(batch))
+	}
+	return sizes
+}
+
+// slowWrites makes every write take d.
+func (q *fakeQueue) slowWrites(d time.Duration) {
+	q.before = func(ctx context.Context, call string) error {
+		if call == "record" {
+			sleep(ctx, d)
+		}
+		return nil
+	}
+}
+
+func TestOutcomesGatherWhileAWriteIsUnderWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.slowWrites(100 * time.Millisecond)
+		q.enqueue(5)
+		s := start(t, q, 5, func(_ context.Context, job *understudy.Job) error {
+			time.Sleep(time.Duration(job.ID) * 10 * time.Millisecond)
+			return nil
+		}, nil)
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]int{1, 4}, q.sizes()); diff != "" {
+			t.Errorf("sizes of writes (-want +got):\n%s", diff)
+		}
+		if took := q.row(5).doneAt.Sub(s.begun); took != 210*time.Millisecond {
+			t.Errorf("the last was written after %s, want two writes and the first job's 10ms", took)
+		}
+		s.drained()
+	})
+}
+
+func TestOneWriteAtATimeOfBoundedSize(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		var writes, most atomic.Int64
+		q.before = func(ctx context.Context, call string) error {
+			if call == "record" {
+				most.Store(max(most.Load(), writes.Add(1)))
+				defer writes.Add(-1)
+				sleep(ctx, time.Second)
+			}
+			return nil
+		}
+		q.enqueue(14_000)
+		s := start(t, q, 50, nothing, nil)
+		time.Sleep(20 * time.Second)
+		s.want(understudy.StateCompleted, 14_000)
+		if most.Load() != 1 {
+			t.Errorf("%d writes at once", most.Load())
+		}
+		if largest := slices.Max(q.sizes()); largest != maxRecord {
+			t.Errorf("the largest write had %d outcomes, want %d", largest, maxRecord)
+		}
+		s.drained()
+	})
+}
+
+func TestALostReplyToRecordIsSentAgainAndNoAlarm(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		lost := false
+		q.reply = func(call string) error {
+			if call == "record" && !lost {
+				lost = true
+				return errServer
+			}
+			return nil
+		}
+		q.enqueue(3)
+		seen := &countingObserver{}
+		s := start(t, q, 3, nothing, func(o *Options) { o.Observer = seen })
+		time.Sleep(time.Second)
+		s.want(understudy.StateCompleted, 3)
+		if written, fenced := q.fates(); len(written) != 3 || len(fenced) == 0 {
+			t.Errorf("%d outcomes were written, %d refused, want 3 and some that were sent twice", len(written), len(fenced))
+		}
+		status := s.worker.Status()
+		if status.Recorded["completed"] != 3 || status.Fenced != 0 || status.Unrecorded != 0 || seen.fenced.Load() != 0 {
+			t.Errorf("status %+v, want 3 completed and none fenced", status)
+		}
+		if s.log.lines("level=WARN", "refused") != 0 || s.log.lines("level=DEBUG", "had been written") == 0 {
+			t.Error("the repeated outcomes raised an alarm")
+		}
+		s.drained()
+	})
+}
+
+func TestOutcomesWaitForAServerThatIsGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		var down atomic.Bool
+		down.Store(true)
+		q.before = func(_ context.Context, call string) error {
+			if call == "record" && down.Load() {
+				return errServer
+			}
+			return nil
+		}
+		q.enqueue(100)
+		s := start(t, q, 10, nothing, nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(q.made("record")); n < 12 || n > 32 {
+			t.Errorf("%d writes in a minute of failures, want a few", n)
+		}
+		down.Store(false)
+		time.Sleep(6 * time.Second)
+		s.want(understudy.StateCompleted, 100)
+		s.drained()
+	})
+}
+
+func TestAFencedOutcomeIsCountedAndNamed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.enqueue(2)
+		seen := &countingObserver{}
+		s := start(t, q, 2, sleeper(time.Second), func(o *Options) { o.Observer = seen })
+		synctest.Wait()
+		q.mu.Lock()
+		q.rows[2].requeues++ // somebody took it away
+		q.mu.Unlock()
+		time.Sleep(1500 * time.Millisecond)
+		status := s.worker.Status()
+		if status.Recorded["completed"] != 1 || status.Fenced != 1 || seen.fenced.Load() != 1 {
+			t.Errorf("status %+v, want 1 completed and 1 fenced", status)
+		}
+		if s.log.lines("level=WARN", "refused", "jobs=[2]") != 1 {
+			t.Error("nobody was told that job 2 was fenced")
+		}
+		s.drained()
+	})
+}
+
+func TestADeferredOutcomeHoldsUpNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		var locked atomic.Bool
+		locked.Store(true)
+		q.refuse = func(o understudy.Outcome) (bool, error) { return o.Job.ID == 1 && locked.Load(), nil }
+		q.enqueue(50)
+		s := start(t, q, 5, sleeper(100*time.Millisecond), nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		s.want(understudy.StateCompleted, 49)
+		if took := q.row(50).doneAt.Sub(s.begun); took != time.Second {
+			t.Errorf("the last of the others was written after %s, want 1s", took)
+		}
+		tries := 0
+		for _, batch := range q.sent() {
+			if slices.ContainsFunc(batch, func(o understudy.Outcome) bool { return o.Job.ID == 1 }) {
+				if tries++; tries > 1 && len(batch) != 1 {
+					t.Errorf("try %d of the locked job was sent with %d others", tries, len(batch)-1)
+				}
+			}
+		}
+		if tries < 4 || tries > 12 {
+			t.Errorf("the locked job was tried %d times in 10s", tries)
+		}
+		locked.Store(false)
+		time.Sleep(6 * time.Second)
+		s.want(understudy.StateCompleted, 50)
+		if status := s.worker.Status(); status.Unrecorded != 0 || status.Recorded["completed"] != 50 {
+			t.Errorf("status %+v", status)
+		}
+		s.drained()
+	})
+}
+
+func TestAResultThatCannotBeStoredIsAFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.refuse = func(o understudy.Outcome) (bool, error) {
+			if o.Verdict == understudy.Completed && strings.Contains(string(o.Job.Result()), "bad") {
+				return false, errors.New("unsupported Unicode escape sequence")
+			}
+			return false, nil
+		}
+		q.enqueue(2)
+		last := q.enqueueJobs(1, understudy.Job{Kind: "work", Queue: "default", MaxAttempts: 1})
+		s := start(t, q, 3, func(_ context.Context, job *understudy.Job) error {
+			if job.ID == 2 {
+				return job.SetResult("good")
+			}
+			return job.SetResult("bad")
+		}, nil)
+		synctest.Wait()
+		for id, want := range map[int64]understudy.State{
+			1: understudy.StateRetryable, 2: understudy.StateCompleted, last: understudy.StateDiscarded,
+		} {
+			row := q.row(id)
+			if row.state != want || row.job.Attempt != 1 {
+				t.Errorf("job %d is %s after attempt %d, want %s after 1", id, row.state, row.job.Attempt, want)
+			}
+			if id != 2 && row.err != "result cannot be stored: unsupported Unicode escape sequence" {
+				t.Errorf("job %d: error %q", id, row.err)
+			}
+		}
+		if q.row(2).result != `"good"` {
+			t.Errorf("result of job 2: %s", q.row(2).result)
+		}
+		s.drained()
+	})
+}
+
+func TestAnOutcomeThatCanNeverBeStoredIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.refuse = func(o understudy.Outcome) (bool, error) {
+			if o.Job.ID == 1 {
+				return false, errors.New("no")
+			}
+			return false, nil
+		}
+		q.enqueue(2)
+		s := start(t, q, 2, nothing, nil)
+		synctest.Wait()
+		s.want(understudy.StateCompleted, 1)
+		if status := s.worker.Status(); status.Abandoned != 1 || status.Unrecorded != 0 {
+			t.Errorf("status %+v, want 1 given up", status)
+		}
+		s.drained()
+		if row := q.row(1); row.state != understudy.StateAvailable || row.job.Attempt != 0 {
+			t.Errorf("job 1 is %s, charged %d, want it back in its queue by the epoch's end", row.state, row.job.Attempt)
+		}
+	})
+}
+
+func TestWhatIsRejectedIsChangedOnlyAsFarAsItMust(t *testing.T) {
+	t.Parallel()
+	job := &understudy.Job{ID: 1, Attempt: 1, MaxAttempts: 2}
+	for verdict, want := range map[understudy.Verdict]understudy.Verdict{
+		understudy.Completed: understudy.Retried,
+		understudy.Retried:   understudy.Retried,
+		understudy.Snoozed:   understudy.Retried,
+		understudy.Discarded: understudy.Discarded,
+		understudy.Cancelled: understudy.Cancelled,
+		understudy.Released:  understudy.Released,
+	} {
+		got := storable(understudy.Outcome{Job: job, Verdict: verdict, Error: "was", Delay: time.Hour}, "why")
+		if got.Verdict != want || got.Error != "why" || got.Delay > 2*time.Second {
+			t.Errorf("%s becomes %+v, want %s", verdict, got, want)
+		}
+	}
+}
