@@ -28,6 +28,7 @@ func TestACommandLineThatCannotBeMeantIsExitCode2(t *testing.T) {
 		"use one of preview, production":         "jobs list --target nowhere",
 		"--target is empty":                      "jobs list --target=",
 		"is not a plain name":                    "jobs list --schema Nope",
+		`schema "a_{b}" is not a plain name`:     "jobs list --schema a_{b}",
 		"write key=value":                        "jobs list --label x",
 		"targets.production.dsn":                 "jobs list --targets.production.dsn=nonsense",
 		"targets.production.dsn cannot":          "jobs list --targets.production.dsn=postgres://a:top%zzsecret@h/d",
@@ -96,6 +97,9 @@ func TestAServerThatCannotBeReachedIsOneLineWithoutThePassword(t *testing.T) {
 	for _, args := range []string{"jobs list", "workers", "enqueue echo", "migrate up", "migrate status", "smoke --target production"} {
 		s.fails(1, want, strings.Split(args, " ")...)
 	}
+	if r := s.run("jobs", "list"); strings.Count(r.err, "refused") != 1 { // it was tried with and without TLS
+		t.Errorf("the error says it more than once: %s", r.err)
+	}
 	s.environ = append(s.environ, "UNDERSTUDY_TARGETS__PRODUCTION__MIGRATE_DSN=postgres://app:topsecret@127.0.0.1:"+port+"/jobs")
 	s.fails(1, []string{"targets.production.migrate_dsn is right"}, "migrate", "up")
 }
@@ -129,7 +133,7 @@ func TestALoginWithoutTheRightIsToldSo(t *testing.T) {
 
 func TestASchemaTemplateIsFilledInOrItsLabelsAskedFor(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	cut := strings.LastIndex(s.preview, "_") + 1
 	prefix, hash := s.preview[:cut], s.preview[cut:]
 	s.environ = append(s.environ, "UNDERSTUDY_TARGETS__PREVIEW__SCHEMA="+prefix+"{rollouts-pod-template-hash}",
@@ -158,7 +162,7 @@ func TestASchemaTemplateIsFilledInOrItsLabelsAskedFor(t *testing.T) {
 
 func TestAnotherSchemaOfTheTargetIsNamedByAFlag(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "production", "preview")
 	s.enqueue("echo", "--target=preview")
 	if got := s.jobs("--schema", s.preview); len(got) != 1 {
 		t.Errorf("%d jobs in preview's schema, want 1", len(got))
@@ -191,14 +195,15 @@ func TestTimesAreInUTC(t *testing.T) {
 	s := migratedShell(t)
 	s.environ = append(s.environ, "UNDERSTUDY_TARGETS__PRODUCTION__DSN="+withParameter(s.dsn, "timezone", "Asia/Tokyo"))
 	id := s.enqueue("echo", "--scheduled-at=2030-01-31T12:00:00+09:00")[0]
-	s.exec(`UPDATE {production}.open_jobs SET past_attempts = {production}.add_attempt(NULL, 1, gen_random_uuid(), '1', 'active', now(), now(), 'x')`)
+	s.exec(`UPDATE {production}.open_jobs SET past_attempts = '[{"number": 1, "worker": "w", "version": "1", "role": "active",
+		"started_at": "2030-01-31T12:00:00+09:00", "finished_at": "2030-01-31T12:00:01+09:00", "error": "x"}]'`)
 	out := s.ok("jobs", "show", strconv.FormatInt(id, 10), "-o=json")
 	if !strings.Contains(out, `"scheduled_at": "2030-01-31T03:00:00Z"`) || strings.Contains(out, "+09:00") {
 		t.Errorf("times are not in UTC: %s", out)
 	}
 	var row store.JobRow
 	decodeInto(t, out, &row)
-	if len(row.Attempts) != 1 || row.Attempts[0].StartedAt == nil {
+	if len(row.Attempts) != 1 || row.Attempts[0].StartedAt == nil || row.Attempts[0].StartedAt.Hour() != 3 {
 		t.Fatalf("attempts %+v", row.Attempts)
 	}
 	if !strings.Contains(s.ok("jobs", "list"), "2030-01-31T03:00:00Z") {

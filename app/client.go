@@ -44,7 +44,11 @@ func (a *application) withClient(cmd *cobra.Command, f aim, do func(ctx context.
 		return err
 	}
 	defer c.pool.Close()
-	return explain(cmd.Context(), target, do(cmd.Context(), c))
+	err = do(cmd.Context(), c)
+	if notMigrated(err) {
+		return fmt.Errorf("schema %q of target %q is not migrated: run: understudy migrate up --target %[2]s --schema %[1]s", target.Schema, target.Name)
+	}
+	return explain(cmd.Context(), target, err)
 }
 
 // connect opens a small pool on the target, and makes sure that it answers.
@@ -104,10 +108,8 @@ func explain(ctx context.Context, target reload.Target, err error) error {
 		return context.Cause(ctx)
 	case errors.As(err, &refusal) && refusal.Code == pgerrcode.InvalidParameterValue:
 		return &usageError{err}
-	case notMigrated(err):
-		return fmt.Errorf("schema %q of target %q is not migrated: run: understudy migrate up --target %[2]s --schema %[1]s", target.Schema, target.Name)
 	case errors.As(err, &pgErr) && pgErr.Code == pgerrcode.InsufficientPrivilege:
-		return fmt.Errorf("%w: the login of targets.%s.dsn may not do that: grant it, or use another login", err, target.Name)
+		return fmt.Errorf("%w: the login of target %q may not do that: grant it, or use another login", err, target.Name)
 	case strings.Contains(err.Error(), "\n"):
 		return &lineError{err}
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -142,21 +141,13 @@ func (e *enqueuing) print(cmd *cobra.Command, c *client, ids []int64) error {
 	return err
 }
 
-// parseArgs checks a job's arguments. The text of the error goes on from what
-// they are called.
-func parseArgs(text string) (json.RawMessage, error) {
-	var value json.RawMessage
-	if err := json.Unmarshal([]byte(text), &value); err != nil {
+// parseArgs reads a job's arguments; the store checks what JSON it keeps. The
+// text of the error goes on from what the arguments are called.
+func parseArgs(text string) (args json.RawMessage, err error) {
+	if err := json.Unmarshal([]byte(text), &args); err != nil {
 		return nil, fmt.Errorf(`is not JSON: %w: write it like '{"key": "value"}'`, err)
 	}
-	if !utf8.ValidString(text) {
-		return nil, fmt.Errorf("is not valid UTF-8")
-	}
-	data, err := json.Marshal(value) // as the store measures it
-	if err == nil && len(data) > understudy.MaxArgsBytes {
-		return nil, fmt.Errorf("has %d bytes, the limit is %d", len(data), understudy.MaxArgsBytes)
-	}
-	return data, err
+	return args, nil
 }
 
 // moment is the flag --scheduled-at: a time, or a delay.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,8 +77,8 @@ func TestEnqueueRefusesWhatCannotBeMeant(t *testing.T) {
 		{"ARGS is not JSON", []string{"mail", "{to: x}"}},
 		{"ARGS is not JSON", []string{"mail", ""}},
 		{"ARGS is not JSON", []string{"mail", "{}{}"}},
-		{"ARGS is not valid UTF-8", []string{"mail", "\"\xff\""}},
-		{"ARGS has 1048583 bytes, the limit is 1048576", []string{"mail", `{"s":"` + strings.Repeat("x", 1<<20-1) + `"}`}},
+		{"args is not valid UTF-8", []string{"mail", "\"\xff\""}},
+		{"args has 1048583 bytes, the limit is 1048576", []string{"mail", `{"s":"` + strings.Repeat("x", 1<<20-1) + `"}`}},
 		{"KIND has 0 bytes", []string{""}},
 		{"KIND has 129 bytes: use 1 to 128", []string{long}},
 		{"--queue has 0 bytes", []string{"mail", "--queue="}},
@@ -168,12 +169,13 @@ func TestABadLineIsNamedAndNoLineIsEnqueued(t *testing.T) {
 	s := migratedShell(t)
 	good := "{}\n\n{}\n" // the bad one is line 4
 	for want, line := range map[string]string{
-		"line 4: it is not JSON":    "{to: x}",
-		"line 4: not an object":     "[{}, {}]",
-		"line 4: it has 1048583 by": `{"s":"` + strings.Repeat("x", 1<<20-1) + `"}`,
-		"line 4 has more than":      `{"s":"` + strings.Repeat(" ", 3<<20) + `"}`,
-		"line 4: it is not valid":   "{\"s\": \"\xff\"}",
-		"line 4: enqueue in schema": `{"s": "\u0000"}`, // JSON, but not to Postgres
+		"line 4: it is not JSON":                  "{to: x}",
+		"line 4: not an object":                   "[{}, {}]",
+		"line 4: enqueue: args has 1048583 bytes": `{"s":"` + strings.Repeat("x", 1<<20-1) + `"}`,
+		"line 4 has more than":                    `{"s":"` + strings.Repeat(" ", 3<<20) + `"}`,
+		"line 4: enqueue: args is not valid":      "{\"s\": \"\xff\"}",
+		"line 4: enqueue: args contains":          `{"s": "\u0000"}`,                                  // JSON, but not to Postgres
+		"line 4: enqueue: args has 1200007 ":      `{"a":[1` + strings.Repeat(",1", 400_000-1) + `]}`, // as Postgres writes it
 	} {
 		s.in = good + line + "\n{}\n"
 		s.fails(2, []string{want, "nothing was enqueued"}, "enqueue", "mail", "-")
@@ -186,14 +188,27 @@ func TestABadLineIsNamedAndNoLineIsEnqueued(t *testing.T) {
 func TestABadLineFarDownTakesTheBatchesBeforeItBack(t *testing.T) {
 	t.Parallel()
 	s := migratedShell(t)
-	s.in = strings.Repeat("{}\n", 15_000) + `{"s": "\u0000"}` + strings.Repeat("\n{}", 7_000)
-	s.fails(2, []string{"line 15001: "}, "enqueue", "mail", "-")
+	s.in = strings.Repeat("{}\n", 10_200) + `{"s": "\u0000"}` + strings.Repeat("\n{}", 50)
+	s.fails(2, []string{"line 10201: "}, "enqueue", "mail", "-")
 	if got := s.jobs(); len(got) != 0 {
 		t.Errorf("%d jobs or more were enqueued", len(got))
 	}
-	s.in = strings.Repeat("{}\n", 22_000)
-	if ids := s.enqueue("mail", "-"); len(ids) != 22_000 {
-		t.Errorf("%d jobs were enqueued, want 22000", len(ids))
+	s.in = strings.Repeat("{}\n", 10_300)
+	if ids := s.enqueue("mail", "-"); len(ids) != 10_300 {
+		t.Errorf("%d jobs were enqueued, want 10300", len(ids))
+	}
+}
+
+func TestAnInputThatBreaksOffEnqueuesNothing(t *testing.T) {
+	t.Parallel()
+	s := migratedShell(t)
+	in := io.MultiReader(strings.NewReader("{}\n{}"), iotest.ErrReader(errors.New("the disk is gone")))
+	r := s.runWith(t.Context(), in, "enqueue", "mail", "-")
+	if want := "understudy: read line 2: the disk is gone; nothing was enqueued\n"; r.code != 1 || r.err != want {
+		t.Errorf("exit code %d with %q, want %q", r.code, r.err, want)
+	}
+	if got := s.jobs(); len(got) != 0 {
+		t.Errorf("%d jobs were enqueued", len(got))
 	}
 }
 

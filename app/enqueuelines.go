@@ -76,6 +76,9 @@ func (l *lines) enqueue(ctx context.Context) ([]int64, error) {
 // next reads a batch; an empty one at the end of the input.
 func (l *lines) next() (b batch, err error) {
 	for size := 0; len(b.jobs) < batchLines && size < batchBytes && l.in.Scan(); {
+		if l.in.Err() != nil { // it cut this line short
+			break
+		}
 		l.read++
 		text := strings.TrimSpace(l.in.Text())
 		if text == "" {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
@@ -137,24 +136,19 @@ func (m *migrator) up(ctx context.Context) (report migrationReport, err error) {
 	return newMigrationReport(m.target, after).since(before), nil
 }
 
-// failure is the error of a migration that failed, in words for the one who
-// has to mend it: golang-migrate quotes the whole file instead.
+// failure is the error of a migration that failed, with what to do where it
+// left the schema dirty.
 func (m *migrator) failure(ctx context.Context, err error) error {
-	var failed database.Error
-	if !errors.As(err, &failed) {
+	var dirty *store.DirtyError
+	if errors.As(err, &dirty) || ctx.Err() != nil {
 		return err
 	}
 	status, inspectErr := m.inspect(ctx)
-	if inspectErr != nil || !status.Dirty() {
-		return fmt.Errorf("migrate schema %q: %s: %w", m.target.Schema, failed.Err, failed.OrigErr)
+	switch {
+	case inspectErr != nil || !status.Dirty():
+		return err
+	case mark(m.target) != "":
+		return fmt.Errorf("%w: mend it and run migrate up again", err)
 	}
-	series, version := "migration", status.Ours.Version
-	if status.App.Dirty {
-		series, version = "application's migration", status.App.Version
-	}
-	advice := (&store.DirtyError{Schema: m.target.Schema, Status: status}).Error()
-	if mark(m.target) != "" {
-		advice = "mend it and run migrate up again"
-	}
-	return fmt.Errorf("%s %d, line %d: %s: %s", series, version, failed.Line, failed.Err, advice)
+	return fmt.Errorf("%w: %w", err, &store.DirtyError{Schema: m.target.Schema, Status: status})
 }

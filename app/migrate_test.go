@@ -95,7 +95,7 @@ func TestADirtySchemaIsNotMigratedButSaysWhatToDo(t *testing.T) {
 
 func TestADirtyPreviewIsMadeAnewByMigrateUp(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	s.enqueue("echo", "--target=preview")
 	s.exec("UPDATE {preview}.understudy_migrations SET dirty = true")
 	r := s.run("migrate", "up", "--target=preview")
@@ -130,7 +130,7 @@ func TestAFailedMigrationNamesItsFileAndLineInOneLine(t *testing.T) {
 	}
 	write("CREATE TABLE a (id int);\nSELECT nothing FROM nowhere;\n-- text of the file\n")
 	s.environ = append(s.environ, "UNDERSTUDY_TARGETS__PRODUCTION__APP_MIGRATIONS="+dir, "UNDERSTUDY_TARGETS__PREVIEW__APP_MIGRATIONS="+dir)
-	want := []string{"application's migration 3, line 2", `relation "nowhere" does not exist`}
+	want := []string{"with the application's migrations: migration 3_app: line 2: ", `relation "nowhere" does not exist`}
 	s.fails(1, append(want, "app_migrations, and migrate again"), "migrate", "up")
 	s.fails(1, append(want, "mend it and run migrate up again"), "migrate", "up", "--target=preview")
 	if r := s.run("migrate", "up", "--target=preview"); strings.Contains(r.err, "text of the file") {

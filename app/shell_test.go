@@ -40,12 +40,16 @@ func newShell(t *testing.T) *shell {
 	return s
 }
 
-// migratedShell is a shell whose schemas are migrated.
-func migratedShell(t *testing.T) *shell {
+// migratedShell is a shell with production migrated, or these targets.
+func migratedShell(t *testing.T, targets ...string) *shell {
 	t.Helper()
 	s := newShell(t)
-	s.ok("migrate", "up")
-	s.ok("migrate", "up", "--target=preview")
+	if targets == nil {
+		targets = []string{"production"}
+	}
+	for _, target := range targets {
+		s.ok("migrate", "up", "--target="+target)
+	}
 	return s
 }
 

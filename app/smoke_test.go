@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func (s *shell) smoke(ctx context.Context, args ...string) (ran, smoked) {
 
 func TestSmokeSucceedsWhenTheVersionCompletesEveryJob(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	defer s.hand(s.preview, "pod-1", "abc").works(completes)()
 	r, report := s.smoke(t.Context(), "--template-hash=abc", "--count=7", `--args={"dry": true}`)
 	if r.code != 0 || !report.OK || report.Jobs != 7 || report.Completed != 7 || len(report.Faults) != 0 || report.Cancelled != 0 {
@@ -69,7 +70,7 @@ func TestSmokeSucceedsWhenTheVersionCompletesEveryJob(t *testing.T) {
 
 func TestSmokeFailsWhenAnotherVersionCompletesAJob(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	defer s.hand(s.preview, "pod-old", "old").works(completes)()
 	r, report := s.smoke(t.Context(), "--template-hash=abc", "--count=2")
 	if r.code != 1 || report.OK || report.Completed != 0 || len(report.Faults) != 2 {
@@ -90,7 +91,7 @@ func TestSmokeFailsWhenAnotherVersionCompletesAJob(t *testing.T) {
 
 func TestSmokeNamesTheErrorOfAJobThatFails(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	var seen atomic.Int64
 	defer s.hand(s.preview, "pod-1", "").works(func(*understudy.Job) understudy.Outcome {
 		if seen.Add(1) == 2 {
@@ -107,7 +108,7 @@ func TestSmokeNamesTheErrorOfAJobThatFails(t *testing.T) {
 
 func TestSmokeCancelsWhatNobodyWorksWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	began := time.Now()
 	r, report := s.smoke(t.Context(), "--count=3", "--timeout=300ms")
 	if r.code != 1 || report.Cancelled != 3 || !strings.Contains(r.err, "the time (300ms) was up and 3 jobs cancelled; no live worker serves this schema") {
@@ -123,7 +124,7 @@ func TestSmokeCancelsWhatNobodyWorksWhenItsTimeIsUp(t *testing.T) {
 
 func TestSmokeSaysWhichVersionsItSawWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	s.hand(s.preview, "pod-1", "old")
 	r, _ := s.smoke(t.Context(), "--count=1", "--timeout=300ms", "--template-hash=abc")
 	if want := "live workers: 1 of version 2.0 in role preview with template hash old, none of the version asked for"; !strings.Contains(r.err, want) {
@@ -137,7 +138,7 @@ func TestSmokeSaysWhichVersionsItSawWhenItsTimeIsUp(t *testing.T) {
 
 func TestSmokeAsksForTheEndOfAJobThatRunsTooLong(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	hand := s.hand(s.preview, "pod-1", "")
 	defer hand.works(keeps)()
 	r, report := s.smoke(t.Context(), "--count=1", "--timeout=1s")
@@ -154,30 +155,34 @@ func TestSmokeWaitsForTheSchemaToBeMigrated(t *testing.T) {
 	s := newShell(t)
 	s.fails(1, []string{"nothing was enqueued", "was not migrated within 300ms", "understudy migrate up --target preview --schema " + s.preview},
 		"smoke", "--timeout=300ms")
-	migrated := make(chan ran, 1)
-	go func() {
-		s.pause("no smoke waits yet", "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%enqueue_many%'", s.preview)
-		migrated <- s.run("migrate", "up", "--target=preview")
-	}()
-	r, report := s.smoke(t.Context(), "--count=1", "--timeout=10s",
-		"--targets.preview.dsn="+withParameter(s.dsn, "application_name", s.preview))
-	if up := <-migrated; up.code != 0 {
-		t.Fatalf("migrate up: %s", up.err)
-	}
-	if report.Jobs != 1 || !strings.Contains(r.err, "no live worker serves this schema") {
-		t.Errorf("%s, report %+v; want a job that nobody worked", r.err, report)
+	var r ran
+	wait := s.meanwhile(func() {
+		r = s.run("smoke", "--count=1", "--timeout=30s", "--targets.preview.dsn="+withParameter(s.dsn, "application_name", s.preview))
+	})
+	s.await("smoke has tried in vain", "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND query ILIKE 'rollback%'", s.preview)
+	s.ok("migrate", "up", "--target=preview")
+	defer s.hand(s.preview, "pod-1", "").works(completes)()
+	if wait(); r.code != 0 || !strings.HasPrefix(r.out, "1 of 1 job ") {
+		t.Errorf("exit code %d, printed %q and %q", r.code, r.out, r.err)
 	}
 }
 
-// pause waits until a query says true.
-func (s *shell) pause(what, sql string, args ...any) {
+// meanwhile does something beside the test, which waits for it in the end.
+func (s *shell) meanwhile(do func()) (wait func()) {
+	var doing sync.WaitGroup
+	doing.Go(do)
+	return doing.Wait
+}
+
+// await waits until a query says true.
+func (s *shell) await(what, sql string, args ...any) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		var holds bool
 		if err := s.pool.QueryRow(s.t.Context(), sql, args...).Scan(&holds); err != nil || holds {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Errorf("waited in vain: %s", what)
+			s.t.Errorf("waited in vain until %s", what)
 			return
 		}
 	}
@@ -185,12 +190,12 @@ func (s *shell) pause(what, sql string, args ...any) {
 
 func TestAnInterruptedSmokeCancelsItsJobs(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	ctx, interrupt := context.WithCancelCause(t.Context())
-	go func() {
-		s.pause("no job is enqueued", "SELECT count(*) > 0 FROM "+quoted(s.preview)+".open_jobs")
+	defer s.meanwhile(func() {
+		s.await("jobs are enqueued", "SELECT count(*) > 0 FROM "+quoted(s.preview)+".open_jobs")
 		interrupt(errors.New("interrupted by a test"))
-	}()
+	})()
 	r, report := s.smoke(ctx, "--count=2")
 	if r.code != 1 || !strings.Contains(r.err, "smoke: stopped (interrupted by a test) and 2 jobs cancelled") || report.Cancelled != 2 {
 		t.Errorf("exit code %d, %s, report %+v", r.code, r.err, report)
@@ -200,16 +205,50 @@ func TestAnInterruptedSmokeCancelsItsJobs(t *testing.T) {
 	}
 }
 
+func TestASmokeThatIsInterruptedBeforeItsSchemaIsThereSaysSo(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	defer s.meanwhile(func() {
+		s.await("smoke has tried in vain", "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND query ILIKE 'rollback%'", s.preview)
+		interrupt(errors.New("interrupted by a test"))
+	})()
+	r := s.runWith(ctx, nil, "smoke", "--targets.preview.dsn="+withParameter(s.dsn, "application_name", s.preview))
+	if r.code != 1 || r.err != "understudy: interrupted by a test\n" {
+		t.Errorf("exit code %d with %q", r.code, r.err)
+	}
+}
+
 func TestSmokeSaysThatAJobIsGone(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
-	go func() {
-		s.pause("no job is enqueued", "SELECT count(*) > 0 FROM "+quoted(s.preview)+".open_jobs")
-		s.exec("DELETE FROM {preview}.ready")
-		s.exec("DELETE FROM {preview}.open_jobs")
-	}()
+	s := migratedShell(t, "preview")
+	defer s.meanwhile(func() {
+		open := quoted(s.preview) + ".open_jobs"
+		s.await("the job is gone", "WITH gone AS (DELETE FROM "+open+" RETURNING 1) SELECT count(*) > 0 FROM gone")
+	})()
 	r, report := s.smoke(t.Context(), "--count=1", "--timeout=20s")
 	if r.code != 1 || len(report.Faults) != 1 || !strings.HasPrefix(report.Faults[0].Problem, "is gone") {
+		t.Errorf("exit code %d, %s, report %+v", r.code, r.err, report)
+	}
+}
+
+func TestSmokeJudgesAWorkerThatIsJustStarting(t *testing.T) {
+	t.Parallel()
+	th := newTheatre(t)
+	s := &shell{t: t, pool: th.pool, dsn: th.dsn, environ: []string{
+		"UNDERSTUDY_TARGETS__PREVIEW__DSN=" + th.dsn, "UNDERSTUDY_TARGETS__PREVIEW__SCHEMA=" + th.preview,
+	}}
+	p := th.start("v2", "preview") // it has yet to migrate the schema
+	r, report := s.smoke(t.Context(), "--template-hash=abc123", "--count=20", "--timeout="+patience.String())
+	if r.code != 0 || report.Completed != 20 || len(report.Workers) != 1 || report.Workers[0].Pod != p.name {
+		t.Errorf("exit code %d, %s, report %+v", r.code, r.err, report)
+	}
+	r, report = s.smoke(t.Context(), "--template-hash=other", "--count=1")
+	if r.code != 1 || report.Completed != 0 || !strings.Contains(r.err, "0 of 1 job ") {
+		t.Errorf("exit code %d, %s, report %+v", r.code, r.err, report)
+	}
+	r, report = s.smoke(t.Context(), "--kind=fail", "--count=1", `--args={"message": "no such mailbox"}`)
+	if r.code != 1 || len(report.Faults) != 1 || !strings.HasSuffix(report.Faults[0].Problem, ": no such mailbox") {
 		t.Errorf("exit code %d, %s, report %+v", r.code, r.err, report)
 	}
 }

@@ -40,7 +40,7 @@ func TestWorkersAreListedNewestFirstAndThoseThatLive(t *testing.T) {
 
 func TestTheTableOfWorkersSaysWhoLives(t *testing.T) {
 	t.Parallel()
-	s := migratedShell(t)
+	s := migratedShell(t, "preview")
 	hand := s.hand(s.preview, "pod-1", "")
 	lines := strings.Split(strings.TrimSpace(s.ok("workers", "--target=preview")), "\n")
 	if len(lines) != 2 {

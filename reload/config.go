@@ -100,7 +100,8 @@ type HTTP struct {
 	Addr string `koanf:"addr"`
 	// ReadOnly refuses every request that would change something.
 	ReadOnly bool `koanf:"read_only"`
-	// TokenFile holds the token that such a request must bring, "" for none.
+	// TokenFile holds the token that all requests but probes, /version and
+	// /metrics must bring, "" for none.
 	TokenFile string `koanf:"token_file"`
 	// ReadyRequires names the targets that must be served, once wanted, for
 	// the worker to be ready.

@@ -42,7 +42,7 @@ var keys = []key{
 	entry("handlers.*.*", "value", anything, "a key of the handler of this kind of job"),
 	entry("http.addr", "host:port", text(checkAddr), "address of the worker's web server, empty for none"),
 	entry("http.read_only", "bool", boolean, "refuse requests that change something"),
-	entry("http.token_file", "file", text(nil), "file with the token that requests which change something must bring"),
+	entry("http.token_file", "file", text(nil), "file with the token that all requests but probes, /version and /metrics must bring"),
 	entry("http.ready_requires", "targets", list, "targets that must be served, once wanted, to be ready"),
 	entry("log.level", "level", choice("debug", "info", "warn", "error"), "least level that is logged"),
 	entry("log.format", "format", choice("json", "text"), "json or text"),
