@@ -13,9 +13,9 @@ CREATE TABLE open_jobs (
     waiting_state    text COLLATE "C" NOT NULL,
     priority         smallint NOT NULL,
     scheduled_at     timestamptz NOT NULL,
-    attempt          smallint NOT NULL DEFAULT 0,
-    max_attempts     smallint NOT NULL,
-    losses           smallint NOT NULL DEFAULT 0,
+    attempt          int NOT NULL DEFAULT 0,
+    max_attempts     int NOT NULL,
+    losses           int NOT NULL DEFAULT 0,
     requeues         int NOT NULL DEFAULT 0,
     cancel_requested boolean NOT NULL DEFAULT false,
     unique_key       text COLLATE "C",
@@ -137,9 +137,9 @@ CREATE TABLE finished_jobs (
     state          text COLLATE "C" NOT NULL CHECK (state IN ('completed', 'discarded', 'cancelled')),
     priority       smallint NOT NULL,
     scheduled_at   timestamptz NOT NULL,
-    attempt        smallint NOT NULL,
-    max_attempts   smallint NOT NULL,
-    losses         smallint NOT NULL,
+    attempt        int NOT NULL,
+    max_attempts   int NOT NULL,
+    losses         int NOT NULL,
     requeues       int NOT NULL,
     unique_key     text COLLATE "C",
     metadata       jsonb NOT NULL,
@@ -165,6 +165,14 @@ CREATE TABLE finished_jobs_5 PARTITION OF finished_jobs FOR VALUES IN (5);
 CREATE TABLE finished_jobs_6 PARTITION OF finished_jobs FOR VALUES IN (6);
 CREATE TABLE finished_jobs_7 PARTITION OF finished_jobs FOR VALUES IN (7);
 
+COMMENT ON TABLE finished_jobs_0 IS 'Slice 0 of finished_jobs.';
+COMMENT ON TABLE finished_jobs_1 IS 'Slice 1 of finished_jobs.';
+COMMENT ON TABLE finished_jobs_2 IS 'Slice 2 of finished_jobs.';
+COMMENT ON TABLE finished_jobs_3 IS 'Slice 3 of finished_jobs.';
+COMMENT ON TABLE finished_jobs_4 IS 'Slice 4 of finished_jobs.';
+COMMENT ON TABLE finished_jobs_5 IS 'Slice 5 of finished_jobs.';
+COMMENT ON TABLE finished_jobs_6 IS 'Slice 6 of finished_jobs.';
+COMMENT ON TABLE finished_jobs_7 IS 'Slice 7 of finished_jobs.';
 COMMENT ON TABLE finished_jobs IS 'Jobs that are completed, discarded or cancelled, by slice of time. Read the view jobs instead.';
 COMMENT ON COLUMN finished_jobs.slice IS 'Slice of time, in slices: emptied whole when it is older than the retention.';
 COMMENT ON COLUMN finished_jobs.id IS 'Number of the job.';
@@ -264,7 +272,7 @@ SELECT j.id, j.queue, j.kind, j.args,
             WHEN j.scheduled_at > now() THEN j.waiting_state
             ELSE 'available' END AS state,
        j.priority, j.scheduled_at,
-       (j.attempt + CASE WHEN r.worker_id IS NULL THEN 0 ELSE 1 END)::smallint AS attempt,
+       j.attempt + CASE WHEN r.worker_id IS NULL THEN 0 ELSE 1 END AS attempt,
        j.max_attempts, j.losses, j.unique_key, j.metadata, j.created_at,
        coalesce(r.claimed_at, j.attempted_at) AS attempted_at,
        NULL::timestamptz AS finalized_at,

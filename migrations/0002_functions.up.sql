@@ -14,6 +14,20 @@ RETURN 'understudy_cancel_' || md5(current_schema());
 
 COMMENT ON FUNCTION cancel_channel() IS 'Channel that is notified when a running job is to be cancelled. A hint without a payload.';
 
+CREATE FUNCTION json_problem(name text, value jsonb) RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN pg_column_size(value) <= 64 THEN NULL -- too little for its text to be long, whatever numbers are in it
+        WHEN octet_length(value::text) > 1048576 THEN format('%s has %s bytes, the limit is 1048576', name, octet_length(value::text))
+        WHEN octet_length(value::text) > 2000
+            AND jsonb_path_exists(value, 'strict $.**{1000} ? (@.type() == "object" || @.type() == "array")')
+            THEN format('%s is nested too deep, the limit is 1000 levels', name)
+    END;
+END;
+
+COMMENT ON FUNCTION json_problem(text, jsonb) IS 'What is wrong with JSON that is to be kept with a job; null where nothing is.';
+
 CREATE FUNCTION job_problem(kind text, args jsonb, queue text, priority int, scheduled_at timestamptz,
     max_attempts int, unique_key text, metadata jsonb) RETURNS text
 LANGUAGE sql STABLE
@@ -23,14 +37,13 @@ BEGIN ATOMIC
         WHEN octet_length(kind) > 128 THEN format('kind has %s bytes, the limit is 128', octet_length(kind))
         WHEN queue = '' THEN 'queue is empty: leave it out for "default"'
         WHEN octet_length(queue) > 128 THEN format('queue has %s bytes, the limit is 128', octet_length(queue))
-        WHEN octet_length(unique_key) > 512 THEN format('unique_key has %s bytes, the limit is 512', octet_length(unique_key))
         WHEN unique_key = '' THEN 'unique_key is empty: leave it out for a job that is not unique'
-        WHEN pg_column_size(args) > 1048576 THEN format('args has %s bytes, the limit is 1048576', pg_column_size(args))
-        WHEN pg_column_size(metadata) > 1048576 THEN format('metadata has %s bytes, the limit is 1048576', pg_column_size(metadata))
+        WHEN octet_length(unique_key) > 512 THEN format('unique_key has %s bytes, the limit is 512', octet_length(unique_key))
         WHEN priority NOT BETWEEN 1 AND 4 THEN format('priority is %s: it goes from 1, claimed first, to 4', priority)
         WHEN max_attempts NOT BETWEEN 1 AND 32767 THEN format('max_attempts is %s: it goes from 1 to 32767', max_attempts)
-        WHEN NOT isfinite(scheduled_at) OR scheduled_at >= '10000-01-01 00:00:00+00'::timestamptz OR scheduled_at < '0001-01-01 00:00:00+00'::timestamptz
-            THEN format('scheduled_at is %s: it must be a time before the year 10000', scheduled_at)
+        WHEN NOT isfinite(scheduled_at) OR scheduled_at < '0001-01-01 00:00:00+00'::timestamptz OR scheduled_at >= '10000-01-01 00:00:00+00'::timestamptz
+            THEN format('scheduled_at is %s: use a time from year 1 to year 9999', scheduled_at)
+        ELSE coalesce(json_problem('args', args), json_problem('metadata', metadata))
     END;
 END;
 
@@ -52,6 +65,8 @@ BEGIN ATOMIC
         SELECT i.id, i.queue, i.kind, i.args, CASE WHEN i.scheduled_at <= now() THEN 'available' ELSE 'scheduled' END,
                i.priority, i.scheduled_at, i.max_attempts, i.unique_key, i.metadata
         FROM input i
+        -- Callers that enqueue the same keys take them in one order, so that they do not deadlock.
+        ORDER BY i.unique_key, CASE WHEN i.unique_key IS NOT NULL THEN i.kind END, i.id
         ON CONFLICT (kind, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
         RETURNING id, queue, kind, priority, scheduled_at, waiting_state
     ), due AS (
@@ -68,7 +83,7 @@ COMMENT ON FUNCTION insert_jobs(bigint[], text[], jsonb[], text[], int[], timest
 
 CREATE FUNCTION enqueue_many(kinds text[], args jsonb[] DEFAULT NULL, queues text[] DEFAULT NULL, priorities int[] DEFAULT NULL,
     scheduled_ats timestamptz[] DEFAULT NULL, max_attempts int[] DEFAULT NULL, unique_keys text[] DEFAULT NULL,
-    metadata jsonb[] DEFAULT NULL) RETURNS bigint[]
+    metadata jsonb[] DEFAULT NULL, first int DEFAULT 1) RETURNS bigint[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     wanted int := coalesce(cardinality(kinds), 0);
@@ -76,7 +91,7 @@ DECLARE
     inserted bigint[];
     existing bigint;
     problem text;
-    i int;
+    job record;
 BEGIN
     IF wanted = 0 THEN
         RETURN '{}';
@@ -86,7 +101,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('enqueue_many: an array is longer than kinds, which has %s elements', wanted);
     END IF;
-    SELECT CASE WHEN wanted > 1 THEN format('job %s: %s', c.nth, c.problem) ELSE c.problem END INTO problem
+    SELECT CASE WHEN wanted > 1 OR first > 1 THEN format('job %s: %s', first - 1 + c.nth, c.problem) ELSE c.problem END INTO problem
     FROM (
         SELECT u.nth, job_problem(u.kind, u.args, u.queue, u.priority, u.scheduled_at, u.max_attempts, u.unique_key, u.metadata) AS problem
         FROM unnest(kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata)
@@ -98,28 +113,33 @@ BEGIN
     ids := ARRAY(SELECT nextval('open_jobs_id_seq') FROM generate_series(1, wanted));
     inserted := ARRAY(SELECT insert_jobs(ids, kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata));
     IF cardinality(inserted) < wanted THEN
-        FOR i IN SELECT n FROM unnest(ids) WITH ORDINALITY AS u (id, n) WHERE NOT u.id = ANY (inserted) ORDER BY n LOOP
+        FOR job IN
+            SELECT u.* FROM unnest(ids, kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata)
+                WITH ORDINALITY AS u (id, kind, args, queue, priority, scheduled_at, max_attempts, unique_key, metadata, nth)
+            WHERE u.id NOT IN (SELECT i.id FROM unnest(inserted) AS i (id)) ORDER BY u.nth
+        LOOP
             LOOP
-                SELECT o.id INTO existing FROM open_jobs o WHERE o.kind = kinds[i] AND o.unique_key = unique_keys[i];
+                SELECT o.id INTO existing FROM open_jobs o WHERE o.kind = job.kind AND o.unique_key = job.unique_key;
                 IF FOUND THEN
-                    ids[i] := existing;
+                    ids[job.nth] := existing;
                     EXIT;
                 END IF;
                 -- The job that held the key has finished since: try again.
-                PERFORM insert_jobs(ids[i:i], kinds[i:i], args[i:i], queues[i:i], priorities[i:i], scheduled_ats[i:i],
-                                    max_attempts[i:i], unique_keys[i:i], metadata[i:i]);
+                PERFORM insert_jobs(ARRAY[job.id], ARRAY[job.kind], ARRAY[job.args], ARRAY[job.queue], ARRAY[job.priority],
+                    ARRAY[job.scheduled_at], ARRAY[job.max_attempts], ARRAY[job.unique_key], ARRAY[job.metadata]);
                 EXIT WHEN FOUND;
             END LOOP;
         END LOOP;
     END IF;
-    IF scheduled_ats IS NULL OR EXISTS (SELECT FROM generate_series(1, wanted) n WHERE coalesce(scheduled_ats[n] <= now(), true)) THEN
+    IF scheduled_ats IS NULL OR cardinality(scheduled_ats) < wanted
+        OR EXISTS (SELECT FROM unnest(scheduled_ats) AS s (at) WHERE s.at IS NULL OR s.at <= now()) THEN
         PERFORM pg_notify(wake_channel(), '');
     END IF;
     RETURN ids;
 END $$;
 
-COMMENT ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) IS
-    'Enqueues a job per element of kinds and returns their ids in that order. A null element or array means the default, as in enqueue(). Where a unique key is taken, the id is that of the job that has it.';
+COMMENT ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int) IS
+    'Enqueues a job per element of kinds and returns their ids in that order. A null element or array means the default, as in enqueue(). Where a unique key is taken, the id is that of the job that has it. Errors number the jobs from first.';
 
 CREATE FUNCTION enqueue(kind text, args jsonb DEFAULT '{}', queue text DEFAULT 'default', priority int DEFAULT 1,
     scheduled_at timestamptz DEFAULT now(), max_attempts int DEFAULT 25, unique_key text DEFAULT NULL,
@@ -151,14 +171,17 @@ DECLARE
     job open_jobs;
     final text;
 BEGIN
-    -- The lock keeps the job from being recorded or requeued meanwhile.
-    SELECT * INTO job FROM open_jobs o WHERE o.id = wanted FOR UPDATE;
-    IF NOT FOUND THEN
+    FOR look IN 1..10 LOOP -- the job may be retried between the two halves of a look, and again
+        -- The lock keeps the job from being recorded or requeued meanwhile.
+        SELECT * INTO job FROM open_jobs o WHERE o.id = wanted FOR UPDATE;
+        EXIT WHEN FOUND;
         SELECT f.state INTO final FROM finished_jobs f WHERE f.id = wanted;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('cancel: there is no job %s', wanted);
+        IF FOUND THEN
+            RETURN final;
         END IF;
-        RETURN final;
+    END LOOP;
+    IF job.id IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('cancel: there is no job %s', wanted);
     END IF;
     FOR look IN 1..100 LOOP
         DELETE FROM ready r
@@ -185,6 +208,44 @@ END $$;
 COMMENT ON FUNCTION cancel(bigint) IS
     'Cancels a job and returns its state: a waiting job is cancelled at once, a running one when its handler returns, and a finished one is left as it is.';
 
+CREATE FUNCTION hasten(job open_jobs) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    DELETE FROM later l WHERE l.run_at = job.scheduled_at AND l.job_id = job.id;
+    IF FOUND THEN
+        UPDATE open_jobs o SET scheduled_at = now(), waiting_state = 'available', requeues = o.requeues + 1 WHERE o.id = job.id;
+        INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
+        VALUES (job.queue, job.kind, job.priority, now(), job.id, job.requeues + 1);
+    ELSIF EXISTS (SELECT FROM running_jobs r WHERE r.id = job.id AND r.requeues = job.requeues) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+            MESSAGE = format('retry: job %s is running: wait until it ends, or cancel it first', job.id);
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION hasten(open_jobs) IS 'Makes an unfinished job due now, unless it runs.';
+
+CREATE FUNCTION reopen(done finished_jobs) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    holder bigint;
+BEGIN
+    INSERT INTO finished_counts VALUES (done.slice, done.queue, done.kind, done.state, -1);
+    INSERT INTO open_jobs (id, queue, kind, args, waiting_state, priority, scheduled_at, attempt, max_attempts, requeues,
+        unique_key, metadata, created_at, attempted_at, past_attempts, last_error)
+    OVERRIDING SYSTEM VALUE
+    VALUES (done.id, done.queue, done.kind, done.args, 'available', done.priority, now(), done.attempt,
+        greatest(done.max_attempts, done.attempt + 1), done.requeues + 1,
+        done.unique_key, done.metadata, done.created_at, done.attempted_at, attempts_of(done), done.last_error);
+    INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
+    VALUES (done.queue, done.kind, done.priority, now(), done.id, done.requeues + 1);
+EXCEPTION WHEN unique_violation THEN
+    SELECT o.id INTO holder FROM open_jobs o WHERE o.kind = done.kind AND o.unique_key = done.unique_key;
+    RAISE EXCEPTION USING ERRCODE = 'unique_violation',
+        MESSAGE = format('retry: the unique key of job %s is taken by %s, which is unfinished', done.id, coalesce('job ' || holder, 'another job'));
+END $$;
+
+COMMENT ON FUNCTION reopen(finished_jobs) IS 'Makes a job that was finished due now. One without attempts left gets one more.';
+
 CREATE FUNCTION retry(id bigint) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -192,39 +253,21 @@ DECLARE
     wanted CONSTANT bigint := retry.id;
     job open_jobs;
     done finished_jobs;
-    holder bigint;
 BEGIN
-    SELECT * INTO job FROM open_jobs o WHERE o.id = wanted FOR UPDATE;
-    IF FOUND THEN
-        DELETE FROM later l WHERE l.run_at = job.scheduled_at AND l.job_id = wanted;
+    FOR look IN 1..10 LOOP -- another may retry the job between the two halves of a look, and again
+        SELECT * INTO job FROM open_jobs o WHERE o.id = wanted FOR UPDATE;
         IF FOUND THEN
-            UPDATE open_jobs o SET scheduled_at = now(), waiting_state = 'available', requeues = o.requeues + 1 WHERE o.id = wanted;
-            INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
-            VALUES (job.queue, job.kind, job.priority, now(), wanted, job.requeues + 1);
-        ELSIF EXISTS (SELECT FROM running_jobs r WHERE r.id = wanted AND r.requeues = job.requeues) THEN
-            RAISE EXCEPTION USING ERRCODE = 'object_in_use',
-                MESSAGE = format('retry: job %s is running: wait until it ends, or cancel it first', wanted);
+            PERFORM hasten(job);
+            EXIT;
         END IF;
-    ELSE
         DELETE FROM finished_jobs f WHERE f.id = wanted RETURNING * INTO done;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('retry: there is no job %s', wanted);
+        IF FOUND THEN
+            PERFORM reopen(done);
+            EXIT;
         END IF;
-        INSERT INTO finished_counts VALUES (done.slice, done.queue, done.kind, done.state, -1);
-        BEGIN
-            INSERT INTO open_jobs (id, queue, kind, args, waiting_state, priority, scheduled_at, attempt, max_attempts, requeues,
-                unique_key, metadata, created_at, attempted_at, past_attempts, last_error)
-            OVERRIDING SYSTEM VALUE
-            VALUES (done.id, done.queue, done.kind, done.args, 'available', done.priority, now(), done.attempt,
-                least(greatest(done.max_attempts, done.attempt + 1), 32767), done.requeues + 1,
-                done.unique_key, done.metadata, done.created_at, done.attempted_at, attempts_of(done), done.last_error);
-        EXCEPTION WHEN unique_violation THEN
-            SELECT o.id INTO holder FROM open_jobs o WHERE o.kind = done.kind AND o.unique_key = done.unique_key;
-            RAISE EXCEPTION USING ERRCODE = 'unique_violation',
-                MESSAGE = format('retry: the unique key of job %s is taken by job %s, which is unfinished', wanted, holder);
-        END;
-        INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
-        VALUES (done.queue, done.kind, done.priority, now(), wanted, done.requeues + 1);
+    END LOOP;
+    IF job.id IS NULL AND done.id IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('retry: there is no job %s', wanted);
     END IF;
     PERFORM pg_notify(wake_channel(), '');
     RETURN 'available';
@@ -234,7 +277,7 @@ COMMENT ON FUNCTION retry(bigint) IS
     'Makes a job that is not running due now and returns its new state. A job without attempts left gets one more.';
 
 CREATE FUNCTION prune(retention interval) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '100ms' AS $$
 DECLARE
     old smallint;
     emptied int := 0;
@@ -245,7 +288,6 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0; -- another worker is at it
     END IF;
-    SET LOCAL lock_timeout = '100ms';
     FOR old IN SELECT s.slice FROM slices s WHERE s.closed_at < now() - retention ORDER BY s.closed_at LOOP
         BEGIN
             EXECUTE format('TRUNCATE finished_jobs_%s', old);
@@ -264,7 +306,7 @@ BEGIN
         END IF;
     END IF;
     DELETE FROM workers w WHERE w.ended_at < now() - retention AND NOT EXISTS (SELECT FROM claims c WHERE c.worker_id = w.id);
-    IF (SELECT count(*) FROM finished_counts) > 1000 THEN
+    IF (SELECT count(*) > 1000 + 2 * count(DISTINCT (c.slice, c.queue, c.kind, c.state)) FROM finished_counts c) THEN
         WITH gone AS (DELETE FROM finished_counts RETURNING *)
         INSERT INTO finished_counts SELECT slice, queue, kind, state, sum(jobs) FROM gone GROUP BY slice, queue, kind, state;
     END IF;
@@ -275,8 +317,10 @@ COMMENT ON FUNCTION prune(interval) IS
     'Drops finished jobs and ended workers older than the retention, a slice at a time, and returns how many slices it emptied. Workers call it.';
 
 REVOKE ALL ON FUNCTION insert_jobs(bigint[], text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) FROM PUBLIC;
-REVOKE ALL ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int) FROM PUBLIC;
 REVOKE ALL ON FUNCTION enqueue(text, jsonb, text, int, timestamptz, int, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cancel(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION hasten(open_jobs) FROM PUBLIC;
+REVOKE ALL ON FUNCTION reopen(finished_jobs) FROM PUBLIC;
 REVOKE ALL ON FUNCTION retry(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION prune(interval) FROM PUBLIC;

@@ -2,11 +2,8 @@ package store_test
 
 import (
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/internal/pgserver"
@@ -26,19 +23,7 @@ func durable(b *testing.B) *fixture {
 			b.Error(err)
 		}
 	})
-	pool, err := pgxpool.New(b.Context(), server.DSN("postgres"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(pool.Close)
-	f := &fixture{pool: pool, schema: "bench"}
-	if err := store.Migrate(b.Context(), pool.Config().ConnConfig, store.MigrateOptions{Schema: f.schema, Log: slog.New(slog.DiscardHandler)}); err != nil {
-		b.Fatal(err)
-	}
-	if f.Store, err = store.New(pool, f.schema); err != nil {
-		b.Fatal(err)
-	}
-	return f
+	return onServer(b, server.DSN("postgres"))
 }
 
 // noops are n jobs of as many kinds.

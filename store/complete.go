@@ -22,6 +22,9 @@ func CompleteTx(ctx context.Context, tx pgx.Tx, job *understudy.Job) error {
 	}
 	var result *string
 	if r := job.Result(); r != nil {
+		if err := checkJSON("result", r); err != nil {
+			return fmt.Errorf("complete job %d in schema %q: %w", job.ID, job.Schema, err)
+		}
 		text := string(r)
 		result = &text
 	}

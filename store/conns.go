@@ -26,9 +26,19 @@ var searchSettings = settings{
 	"jit":                "off",
 }
 
-// recordSettings make outcomes durable, and keep one row that somebody else
-// has locked from holding up the rest.
+// recordSettings make outcomes durable. Rows are locked for a moment only;
+// what takes longer is sorted out without waiting.
 var recordSettings = settings{
+	"synchronous_commit": "on",
+	"enable_seqscan":     "off",
+	"enable_hashjoin":    "off",
+	"enable_mergejoin":   "off",
+	"jit":                "off",
+	"lock_timeout":       "200ms",
+}
+
+// leaseSettings are for what keeps an epoch alive and takes over dead ones.
+var leaseSettings = settings{
 	"synchronous_commit": "on",
 	"enable_seqscan":     "off",
 	"enable_hashjoin":    "off",
@@ -42,11 +52,13 @@ var recordSettings = settings{
 // is a transaction that sets itself up.
 type lane struct {
 	pool     *pgxpool.Pool
-	prologue []string // SET LOCAL statements; nil where the session has the settings
+	settings settings // that each transaction makes; nil where the session has them
 }
 
 // newLane makes a lane out of the pool's configuration. It does not connect.
-func newLane(base *pgxpool.Pool, purpose string, conns int32, set settings, pooled bool) (*lane, error) {
+func newLane(base *pgxpool.Pool, schema, purpose string, conns int32, set settings, pooled bool) (*lane, error) {
+	set = maps.Clone(set)
+	set["search_path"] = pgx.Identifier{schema}.Sanitize() + ", pg_temp" // nothing of a login's own comes before pg_catalog
 	config := base.Config()
 	config.MaxConns = conns
 	config.MinConns = 0
@@ -54,10 +66,11 @@ func newLane(base *pgxpool.Pool, purpose string, conns int32, set settings, pool
 	config.MaxConnIdleTime = time.Minute
 	l := &lane{}
 	if pooled {
-		l.prologue = set.local()
+		l.settings = set
 	} else {
 		params := config.ConnConfig.RuntimeParams
 		params["application_name"] = purposeName(params["application_name"], purpose)
+		params["default_transaction_isolation"] = "read committed"
 		maps.Copy(params, set)
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
@@ -75,29 +88,33 @@ func purposeName(application, purpose string) string {
 	return application + " " + purpose
 }
 
-func (set settings) local() []string {
-	var all []string
-	for name, value := range set {
-		all = append(all, fmt.Sprintf("SET LOCAL %s = '%s'", name, value))
+// tx runs do in a transaction.
+func (l *lane) tx(ctx context.Context, do func(tx pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		if err := l.setUp(ctx, tx); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+}
+
+func (l *lane) setUp(ctx context.Context, tx pgx.Tx) error {
+	if l.settings == nil {
+		return nil
 	}
-	return all
+	set := &pgx.Batch{}
+	for name, value := range l.settings {
+		set.Queue("SELECT pg_catalog.set_config($1, $2, true)", name, value)
+	}
+	return tx.SendBatch(ctx, set).Close()
 }
 
 // run sends the batch as one transaction, in one round trip where it can.
 func (l *lane) run(ctx context.Context, batch *pgx.Batch) error {
-	if l.prologue == nil {
+	if l.settings == nil {
 		return l.pool.SendBatch(ctx, batch).Close()
 	}
-	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		set := &pgx.Batch{}
-		for _, sql := range l.prologue {
-			set.Queue(sql)
-		}
-		if err := tx.SendBatch(ctx, set).Close(); err != nil {
-			return err
-		}
-		return tx.SendBatch(ctx, batch).Close()
-	})
+	return l.tx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 }
 
 // row runs one statement as a transaction of its own and scans its only row.

@@ -2,10 +2,13 @@ package store_test
 
 import (
 	"context"
-	"log/slog"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy"
@@ -13,7 +16,7 @@ import (
 	"github.com/understudy-worker/understudy/store"
 )
 
-// fixture is a migrated schema of a test's own.
+// fixture is a migrated schema of a test's own, which is checked when the test ends.
 type fixture struct {
 	*store.Store
 	pool   *pgxpool.Pool
@@ -22,16 +25,34 @@ type fixture struct {
 
 func migrated(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{pool: pgtest.Pool(t), schema: pgtest.Schema(t)}
-	if err := store.Migrate(t.Context(), f.pool.Config().ConnConfig, store.MigrateOptions{Schema: f.schema, Log: slog.Default()}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := store.New(f.pool, f.schema)
+	f := migrate(t, pgtest.Pool(t), pgtest.Schema(t))
+	t.Cleanup(func() { f.check(t) })
+	return f
+}
+
+// onServer is a migrated schema on a server of the test's own.
+func onServer(t testing.TB, dsn string) *fixture {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Store = s
+	t.Cleanup(pool.Close)
+	f := migrate(t, pool, "jobs")
+	t.Cleanup(func() { f.check(t) })
 	return f
+}
+
+func migrate(t testing.TB, pool *pgxpool.Pool, schema string) *fixture {
+	t.Helper()
+	if err := store.Migrate(t.Context(), pool.Config().ConnConfig, store.MigrateOptions{Schema: schema}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.New(pool, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{Store: s, pool: pool, schema: schema}
 }
 
 // epoch opens an epoch on the fixture's schema.
@@ -55,7 +76,7 @@ func (f *fixture) epoch(t testing.TB, change ...func(*store.QueueOptions)) *stor
 	return q
 }
 
-func (f *fixture) enqueue(t *testing.T, jobs ...store.NewJob) []int64 {
+func (f *fixture) enqueue(t testing.TB, jobs ...store.NewJob) []int64 {
 	t.Helper()
 	ids, err := f.EnqueueMany(t.Context(), jobs)
 	if err != nil {
@@ -64,7 +85,25 @@ func (f *fixture) enqueue(t *testing.T, jobs ...store.NewJob) []int64 {
 	return ids
 }
 
-func claim(t *testing.T, q *store.Queue, limit int, kinds ...string) []*understudy.Job {
+// withPool is the same schema over another pool.
+func (f *fixture) withPool(t testing.TB, config *pgxpool.Config) *fixture {
+	t.Helper()
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s, err := store.New(pool, f.schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{Store: s, pool: pool, schema: f.schema}
+}
+
+// pooled says that a transaction pooler stands before the server.
+func pooled(o *store.QueueOptions) { o.Pooled = true }
+
+func claim(t testing.TB, q *store.Queue, limit int, kinds ...string) []*understudy.Job {
 	t.Helper()
 	jobs, err := q.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: kinds, Limit: limit})
 	if err != nil {
@@ -73,7 +112,7 @@ func claim(t *testing.T, q *store.Queue, limit int, kinds ...string) []*understu
 	return jobs
 }
 
-func record(t *testing.T, q *store.Queue, outcomes ...understudy.Outcome) understudy.Recorded {
+func record(t testing.TB, q *store.Queue, outcomes ...understudy.Outcome) understudy.Recorded {
 	t.Helper()
 	done, err := q.Record(t.Context(), outcomes)
 	if err != nil {
@@ -82,11 +121,151 @@ func record(t *testing.T, q *store.Queue, outcomes ...understudy.Outcome) unders
 	return done
 }
 
-func (f *fixture) job(t *testing.T, id int64) store.JobRow {
+// held is claim where it must bring exactly the jobs with these ids.
+func held(t testing.TB, q *store.Queue, ids []int64, kinds ...string) []*understudy.Job {
+	t.Helper()
+	jobs := claim(t, q, len(ids)+1, kinds...)
+	if diff := cmp.Diff(ids, idsOf(jobs)); diff != "" {
+		t.Fatalf("claimed jobs (-want +got):\n%s", diff)
+	}
+	return jobs
+}
+
+func idsOf(jobs []*understudy.Job) []int64 {
+	var ids []int64
+	for _, job := range jobs {
+		ids = append(ids, job.ID)
+	}
+	return ids
+}
+
+func (f *fixture) job(t testing.TB, id int64) store.JobRow {
 	t.Helper()
 	row, err := f.Job(context.WithoutCancel(t.Context()), id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return row
+}
+
+// state is the state of one job.
+func (f *fixture) state(t testing.TB, id int64) understudy.State {
+	t.Helper()
+	return f.job(t, id).State
+}
+
+// sql puts the quoted schema into a statement.
+func (f *fixture) sql(statement string) string {
+	return strings.ReplaceAll(statement, "{schema}", pgx.Identifier{f.schema}.Sanitize())
+}
+
+// exec runs a statement on the schema and returns how many rows it touched.
+func (f *fixture) exec(t testing.TB, statement string, args ...any) int64 {
+	t.Helper()
+	tag, err := f.pool.Exec(t.Context(), f.sql(statement), args...)
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	return tag.RowsAffected()
+}
+
+// get reads one value.
+func get[T any](t testing.TB, f *fixture, query string, args ...any) (value T) {
+	t.Helper()
+	if err := f.pool.QueryRow(t.Context(), f.sql(query), args...).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return value
+}
+
+// begin begins a transaction that is rolled back when the test ends, if it is
+// still open then.
+func (f *fixture) begin(t testing.TB) pgx.Tx {
+	t.Helper()
+	tx, err := f.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	return tx
+}
+
+// in runs a statement on the schema in a transaction.
+func (f *fixture) in(t testing.TB, tx pgx.Tx, statement string, args ...any) {
+	t.Helper()
+	if _, err := tx.Exec(t.Context(), f.sql(statement), args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// expireLease makes it seem that an epoch has not been heard of for long.
+func (f *fixture) expireLease(t testing.TB, q *store.Queue) {
+	t.Helper()
+	if n := f.exec(t, "UPDATE {schema}.workers SET lease_until = now() - interval '1 s' WHERE id = $1", q.Epoch()); n != 1 {
+		t.Fatalf("expired %d epochs", n)
+	}
+}
+
+// rescue runs one rescue, which must take so many jobs.
+func rescue(t testing.TB, q *store.Queue, want int) {
+	t.Helper()
+	got, err := q.Rescue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != want {
+		t.Fatalf("rescued %d jobs, want %d", got, want)
+	}
+}
+
+// patience bounds how long a test waits for something that must happen.
+const patience = 30 * time.Second
+
+// eventually waits until a condition holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain: %s", patience, what)
+		}
+	}
+}
+
+// waits says that a session of the schema's waits for a lock.
+func (f *fixture) waits(t testing.TB) bool {
+	t.Helper()
+	return get[bool](t, f, `SELECT EXISTS (SELECT FROM pg_stat_activity
+		WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%' AND pid <> pg_backend_pid())`, f.schema)
+}
+
+// wantError checks that an error is there and says what it must.
+func wantError(t testing.TB, err error, says string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("error is %v, want one that says %q", err, says)
+	}
+}
+
+// refusal is the Refusal that an error must be.
+func refusal(t testing.TB, err error) *store.Refusal {
+	t.Helper()
+	var r *store.Refusal
+	if !errors.As(err, &r) {
+		t.Fatalf("error is %v, want a refusal", err)
+	}
+	return r
+}
+
+func commit(t testing.TB, tx pgx.Tx) {
+	t.Helper()
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rollback(t testing.TB, tx pgx.Tx) {
+	t.Helper()
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -37,6 +37,16 @@ type JobRow struct {
 	CancelRequested bool             `json:"cancel_requested" db:"cancel_requested"`
 }
 
+// toUTC puts the times into the zone in which JSON knows all that a job can have.
+func (r *JobRow) toUTC() {
+	r.ScheduledAt, r.CreatedAt = r.ScheduledAt.UTC(), r.CreatedAt.UTC()
+	for _, t := range []*time.Time{r.AttemptedAt, r.FinalizedAt} {
+		if t != nil {
+			*t = t.UTC()
+		}
+	}
+}
+
 // Attempt is one attempt that is over.
 type Attempt struct {
 	Number     int        `json:"number"`
@@ -101,6 +111,7 @@ func (s *Store) Job(ctx context.Context, id int64) (JobRow, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, &Refusal{Code: codeNoData, Message: fmt.Sprintf("there is no job %d in schema %q", id, s.schema)}
 	}
+	row.toUTC()
 	return row, s.wrap("show job", err)
 }
 
@@ -110,6 +121,9 @@ func (s *Store) Jobs(ctx context.Context, f Filter) ([]JobRow, error) {
 		f.Limit = 100
 	}
 	rows, err := many[JobRow](ctx, s, "jobs", string(f.State), f.Kind, f.Queue, f.Before, f.Limit)
+	for i := range rows {
+		rows[i].toUTC()
+	}
 	return rows, s.wrap("list jobs", err)
 }
 
@@ -151,7 +165,7 @@ func (s *Store) Retry(ctx context.Context, id int64) (understudy.State, error) {
 
 func (s *Store) steer(ctx context.Context, verb string, id int64) (state understudy.State, err error) {
 	err = s.pool.QueryRow(ctx, s.sql.get(verb), id).Scan(&state)
-	return state, s.wrap(verb+" job", err)
+	return state, s.refuse(verb+" job", err)
 }
 
 func one[T any](ctx context.Context, s *Store, name string, args ...any) (row T, err error) {

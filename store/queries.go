@@ -21,8 +21,14 @@ type statements map[string]string
 // perSchema keeps what statementsFor made, by schema.
 var perSchema sync.Map
 
+// maxSchemaBytes is how long a name may be: Postgres cuts off what is longer.
+const maxSchemaBytes = 63
+
 // statementsFor returns the queries for one schema.
 func statementsFor(schema string) (statements, error) {
+	if schema == "" || len(schema) > maxSchemaBytes || strings.Contains(schema, "\x00") {
+		return nil, fmt.Errorf("schema %q: use a name of 1 to %d bytes", schema, maxSchemaBytes)
+	}
 	if made, ok := perSchema.Load(schema); ok {
 		return made.(statements), nil
 	}

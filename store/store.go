@@ -28,9 +28,6 @@ type Store struct {
 
 // New returns the store of a schema. It does not connect.
 func New(pool *pgxpool.Pool, schema string) (*Store, error) {
-	if schema == "" {
-		return nil, errors.New("store: the schema is empty")
-	}
 	sql, err := statementsFor(schema)
 	if err != nil {
 		return nil, err
@@ -41,23 +38,32 @@ func New(pool *pgxpool.Pool, schema string) (*Store, error) {
 // Schema is the name of the schema, unquoted.
 func (s *Store) Schema() string { return s.schema }
 
-// wrap says what was done where, and turns the errors that a person can act on
-// into plain words.
+// wrap says what was done where, and what to do where the schema is not there.
 func (s *Store) wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
 	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
-		return fmt.Errorf("%s in schema %q: %w", doing, s.schema, err)
-	}
-	switch pgErr.Code {
-	case "3F000", "42P01", "42883": // the schema, a table or a function is not there
-		return fmt.Errorf("%s in schema %q: %s: migrate the schema first: understudy migrate up: %w", doing, s.schema, pgErr.Message, err)
-	case codeInvalidParameter, codeNoData, codeInUse, codeUniqueViolation: // raised by our own functions, in words for people
-		return &Refusal{Code: pgErr.Code, Message: pgErr.Message}
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case "3F000", "42P01", "42883": // the schema, a table or a function is not there
+			return fmt.Errorf("%s in schema %q: migrate the schema first: understudy migrate up: %w", doing, s.schema, err)
+		}
 	}
 	return fmt.Errorf("%s in schema %q: %w", doing, s.schema, err)
+}
+
+// refuse is wrap for calls of the schema's functions: what they raise on
+// purpose is in words for people.
+func (s *Store) refuse(doing string, err error) error {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case codeInvalidParameter, codeNoData, codeInUse, codeUniqueViolation:
+			return &Refusal{Code: pgErr.Code, Message: pgErr.Message}
+		}
+	}
+	return s.wrap(doing, err)
 }
 
 // The SQLSTATEs that the schema's functions raise on purpose.

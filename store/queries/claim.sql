@@ -24,7 +24,7 @@ WITH owner AS MATERIALIZED (
     SELECT $1::uuid, $2, array_agg(job_id), array_agg(requeues) FROM taken HAVING count(*) > 0
 )
 SELECT j.id, j.queue, j.kind, j.args, j.priority, j.scheduled_at, j.attempt + 1, j.max_attempts, j.losses,
-       coalesce(j.unique_key, ''), j.metadata, j.created_at, clock_timestamp(), t.requeues
+       coalesce(j.unique_key, ''), j.metadata, j.created_at, now(), t.requeues
 FROM taken t JOIN {schema}.open_jobs j ON j.id = t.job_id
 ORDER BY t.priority, t.run_at, t.job_id;
 
@@ -40,5 +40,7 @@ WITH due AS (
 SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($2, '') END FROM due;
 
 -- name: next_due
-SELECT coalesce(extract(epoch FROM min(run_at) - clock_timestamp())::float8, -1)
-FROM (SELECT run_at FROM {schema}.later ORDER BY run_at LIMIT 1) l;
+-- Negative where nothing is scheduled; no more than a year, which is soon enough to look again.
+SELECT coalesce((
+    SELECT least(greatest(extract(epoch FROM run_at - clock_timestamp()), 0), 31536000)
+    FROM {schema}.later ORDER BY run_at LIMIT 1), -1)::float8;

@@ -18,25 +18,23 @@ WHERE id = $1::uuid AND state IN ('serving', 'draining');
 -- name: cancel_requested
 SELECT id FROM {schema}.open_jobs WHERE cancel_requested;
 
--- name: reclaim
--- Returns the jobs of an epoch's claims below number $3 to their queues, uncharged, but for the claims in $2.
-WITH unknown AS MATERIALIZED (
-    SELECT c.number, u.id, u.requeues
-    FROM {schema}.claims c CROSS JOIN LATERAL unnest(c.job_ids, c.requeues) AS u (id, requeues)
-    WHERE c.worker_id = $1::uuid AND c.number < $3 AND NOT c.number = ANY ($2::bigint[])
-), locked AS MATERIALIZED (
-    SELECT j.id, j.cancel_requested
-    FROM unknown u JOIN {schema}.open_jobs j ON j.id = u.id AND j.requeues = u.requeues
-    FOR UPDATE OF j
-), back AS (
-    UPDATE {schema}.open_jobs j SET requeues = j.requeues + 1
-    FROM locked l WHERE j.id = l.id
-    RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, j.requeues
-), due AS (
-    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
-    SELECT queue, kind, priority, scheduled_at, id, requeues FROM back
-), emptied AS (
-    DELETE FROM {schema}.claims c USING (SELECT DISTINCT number FROM unknown) u
-    WHERE c.worker_id = $1::uuid AND c.number = u.number
-)
-SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($4, '') END FROM back;
+-- name: has_lost_claims
+-- Claims of an epoch below number $3, but for those in $2: the reply to them was lost.
+SELECT EXISTS (SELECT FROM {schema}.claims WHERE worker_id = $1::uuid AND number < $3 AND NOT number = ANY ($2::bigint[]));
+
+-- name: lost_jobs
+-- Locks the jobs of such claims. One that somebody else has locked is left for another time.
+SELECT j.id, j.requeues, c.number, c.claimed_at
+FROM {schema}.claims c
+CROSS JOIN LATERAL unnest(c.job_ids, c.requeues) AS u (id, requeues)
+JOIN {schema}.open_jobs j ON j.id = u.id AND j.requeues = u.requeues
+WHERE c.worker_id = $1::uuid AND c.number < $3 AND NOT c.number = ANY ($2::bigint[])
+FOR UPDATE OF j SKIP LOCKED;
+
+-- name: forget_lost_claims
+-- Drops such claims, once none of their jobs is held by them.
+DELETE FROM {schema}.claims c
+WHERE c.worker_id = $1::uuid AND c.number < $3 AND NOT c.number = ANY ($2::bigint[])
+  AND NOT EXISTS (
+    SELECT FROM unnest(c.job_ids, c.requeues) AS u (id, requeues)
+    JOIN {schema}.open_jobs j ON j.id = u.id AND j.requeues = u.requeues);

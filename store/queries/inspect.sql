@@ -1,5 +1,5 @@
 -- name: enqueue_many
-SELECT {schema}.enqueue_many($1::text[], $2::text[]::jsonb[], $3::text[], $4::int[], $5::timestamptz[], $6::int[], $7::text[], $8::text[]::jsonb[]);
+SELECT {schema}.enqueue_many($1::text[], $2::text[]::jsonb[], $3::text[], $4::int[], $5::timestamptz[], $6::int[], $7::text[], $8::text[]::jsonb[], $9);
 
 -- name: cancel
 SELECT {schema}.cancel($1);

@@ -1,38 +1,39 @@
 -- name: finish
+-- Fenced twice: by the claim, which must still be there, and by requeues. Returns which of the outcomes were written; null for all.
 WITH held AS MATERIALIZED (
-    SELECT u.id, u.requeues, u.state, u.attempted_at, u.result, u.error
+    SELECT u.id, u.requeues, u.state, u.attempted_at, u.result, u.error, u.nth
     FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::timestamptz[], $7::text[], $8::text[])
-        AS u (id, requeues, number, state, attempted_at, result, error)
+        WITH ORDINALITY AS u (id, requeues, number, state, attempted_at, result, error, nth)
     WHERE u.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid))
 ), gone AS (
     DELETE FROM {schema}.open_jobs j USING held h
     WHERE j.id = h.id AND j.requeues = h.requeues
-    RETURNING j.*, h.attempted_at AS started_at, h.result, h.error,
+    RETURNING j.*, h.attempted_at AS started_at, h.result, h.error, h.nth,
         CASE WHEN h.state = 'discarded' AND j.cancel_requested THEN 'cancelled' ELSE h.state END AS state
 ), done AS (
     INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses,
         requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL),
         id, queue, kind, args, state, priority, scheduled_at, attempt + 1, max_attempts, losses,
-        requeues, unique_key, metadata, created_at, started_at, $1::uuid, $9, $10, past_attempts, result::jsonb, coalesce(error, last_error)
+        requeues, unique_key, metadata, created_at, started_at, $1::uuid, $9, $10, past_attempts, result::jsonb,
+        coalesce(error, CASE WHEN state = 'completed' THEN last_error ELSE state END)
     FROM gone
 ), counted AS (
     INSERT INTO {schema}.finished_counts (slice, queue, kind, state, jobs)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL), queue, kind, state, count(*)
     FROM gone GROUP BY queue, kind, state
-), emptied AS (
-    DELETE FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($11::bigint[])
 )
-SELECT CASE WHEN count(*) < cardinality($2::bigint[]) THEN coalesce(array_agg(id), '{}') END FROM gone;
+SELECT CASE WHEN count(*) < cardinality($2::bigint[]) THEN coalesce(array_agg(nth), '{}') END FROM gone;
 
 -- name: requeue
+-- Fenced like finish, and returns the like. A job whose cancellation was requested is cancelled instead; one that is released is not charged for that.
 WITH held AS MATERIALIZED (
-    SELECT u.id, u.requeues, u.verdict, u.delay, u.attempted_at, u.error
+    SELECT u.id, u.requeues, u.verdict, u.delay, u.attempted_at, u.error, u.nth
     FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::float8[], $7::timestamptz[], $8::text[])
-        AS u (id, requeues, number, verdict, delay, attempted_at, error)
+        WITH ORDINALITY AS u (id, requeues, number, verdict, delay, attempted_at, error, nth)
     WHERE u.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid))
 ), locked AS MATERIALIZED (
-    SELECT j.id, j.cancel_requested, h.verdict, h.delay, h.attempted_at, h.error
+    SELECT j.id, j.cancel_requested, h.verdict, h.delay, h.attempted_at, h.error, h.nth
     FROM held h JOIN {schema}.open_jobs j ON j.id = h.id AND j.requeues = h.requeues
     FOR UPDATE OF j
 ), back AS (
@@ -58,24 +59,39 @@ WITH held AS MATERIALIZED (
 ), gone AS (
     DELETE FROM {schema}.open_jobs j USING locked l
     WHERE j.id = l.id AND l.cancel_requested
-    RETURNING j.*, l.attempted_at AS started_at, l.error
+    RETURNING j.*, l.attempted_at AS started_at, l.error, l.verdict <> 'released' AS charged
 ), done AS (
     INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses,
         requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, last_error)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL),
-        id, queue, kind, args, 'cancelled', priority, scheduled_at, attempt + 1, max_attempts, losses,
-        requeues, unique_key, metadata, created_at, started_at, $1::uuid, $9, $10, past_attempts, coalesce(error, last_error)
+        id, queue, kind, args, 'cancelled', priority, scheduled_at,
+        CASE WHEN charged THEN attempt + 1 ELSE attempt END, max_attempts, losses, requeues, unique_key, metadata, created_at,
+        CASE WHEN charged THEN started_at ELSE attempted_at END, CASE WHEN charged THEN $1::uuid END,
+        CASE WHEN charged THEN $9 END, CASE WHEN charged THEN $10 END, past_attempts,
+        coalesce(error, CASE WHEN charged THEN 'cancelled' ELSE last_error END)
     FROM gone
 ), counted AS (
     INSERT INTO {schema}.finished_counts (slice, queue, kind, state, jobs)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL), queue, kind, 'cancelled', count(*)
     FROM gone GROUP BY queue, kind
-), emptied AS (
-    DELETE FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($11::bigint[])
 )
-SELECT CASE WHEN count(*) < cardinality($2::bigint[]) THEN coalesce(array_agg(id), '{}') END,
-       (SELECT CASE WHEN count(*) > 0 THEN pg_notify($12, '') END FROM due)
+SELECT CASE WHEN count(*) < cardinality($2::bigint[]) THEN coalesce(array_agg(nth), '{}') END,
+       (SELECT CASE WHEN count(*) > 0 THEN pg_notify($11, '') END FROM due)
 FROM locked;
+
+-- name: forget_claims
+-- Drops claims whose last outcomes are written before it in the same transaction.
+DELETE FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($2::bigint[]);
+
+-- name: locked
+-- Locks the jobs that are free, and returns which are locked by somebody else.
+WITH wanted AS MATERIALIZED (
+    SELECT u.id, u.requeues, u.nth FROM unnest($1::bigint[], $2::int[]) WITH ORDINALITY AS u (id, requeues, nth)
+), free AS MATERIALIZED (
+    SELECT w.nth FROM wanted w JOIN {schema}.open_jobs j ON j.id = w.id AND j.requeues = w.requeues FOR UPDATE OF j SKIP LOCKED
+)
+SELECT w.nth FROM wanted w JOIN {schema}.open_jobs j ON j.id = w.id AND j.requeues = w.requeues
+WHERE w.nth NOT IN (SELECT nth FROM free);
 
 -- name: complete_in_tx
 -- The worker's row is read, not given: a handler's transaction knows only its job.
@@ -89,8 +105,8 @@ WITH gone AS (
         requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL),
         g.id, queue, kind, args, 'completed', priority, scheduled_at, attempt + 1, max_attempts, losses,
-        requeues, unique_key, metadata, created_at, $5, w.id, w.version, w.role, past_attempts, $6::text::jsonb, last_error
-    FROM gone g JOIN {schema}.workers w ON w.id = $3::uuid
+        requeues, unique_key, metadata, created_at, $5, $3::uuid, w.version, w.role, past_attempts, $6::text::jsonb, last_error
+    FROM gone g LEFT JOIN {schema}.workers w ON w.id = $3::uuid
 ), counted AS (
     INSERT INTO {schema}.finished_counts (slice, queue, kind, state, jobs)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL), queue, kind, 'completed', 1 FROM gone

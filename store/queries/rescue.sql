@@ -9,9 +9,12 @@ UPDATE {schema}.workers w SET state = 'lost', ended_at = clock_timestamp() FROM 
 
 -- name: rescue
 WITH orphan AS MATERIALIZED (
-    SELECT r.id, r.requeues, r.worker_id, r.worker_version, r.worker_role, r.claimed_at
-    FROM {schema}.running_jobs r
-    WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.id = r.worker_id AND w.state IN ('serving', 'draining'))
+    SELECT u.id, u.requeues, c.worker_id, c.worker_version, c.worker_role, c.claimed_at
+    FROM (
+        SELECT c.*, w.version AS worker_version, w.role AS worker_role
+        FROM {schema}.claims c LEFT JOIN {schema}.workers w ON w.id = c.worker_id
+        WHERE w.id IS NULL OR w.state NOT IN ('serving', 'draining')
+    ) c CROSS JOIN LATERAL unnest(c.job_ids, c.requeues) AS u (id, requeues)
 ), locked AS MATERIALIZED (
     SELECT j.id, j.cancel_requested OR j.losses + 1 >= $1 AS over, o.worker_id, o.worker_version, o.worker_role, o.claimed_at
     FROM orphan o JOIN {schema}.open_jobs j ON j.id = o.id AND j.requeues = o.requeues

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// Claim takes up to request.Limit due jobs, the most urgent first. A worker
+// whose lease has run out gets none. When it fails, the claim may still have
+// been made: the next Reconcile returns its jobs to their queue.
+func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) ([]*understudy.Job, error) {
+	if request.Limit < 1 || len(request.Kinds) == 0 {
+		return nil, nil
+	}
+	number := q.held.begin()
+	var jobs []*understudy.Job
+	batch := &pgx.Batch{}
+	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, request.Kinds, request.Limit).
+		Query(func(rows pgx.Rows) (err error) {
+			jobs, err = q.collect(rows, number)
+			return err
+		})
+	if err := q.claims.run(ctx, batch); err != nil {
+		q.held.settle(number, nil)
+		return nil, q.store.wrap("claim jobs", err)
+	}
+	q.held.settle(number, jobs)
+	return jobs, nil
+}
+
+func (q *Queue) collect(rows pgx.Rows, number int64) ([]*understudy.Job, error) {
+	var jobs []*understudy.Job
+	for rows.Next() {
+		j := &understudy.Job{Schema: q.store.schema, Claim: understudy.Claim{Epoch: q.epoch, Number: number}}
+		// As bytes, JSON is not parsed on the way.
+		if err := rows.Scan(&j.ID, &j.Queue, &j.Kind, (*[]byte)(&j.Args), &j.Priority, &j.ScheduledAt, &j.Attempt, &j.MaxAttempts,
+			&j.Losses, &j.UniqueKey, (*[]byte)(&j.Metadata), &j.CreatedAt, &j.AttemptedAt, &j.Claim.Requeues); err != nil {
+			return nil, err
+		}
+		// In another zone the last hours of the year 9999 are no time that JSON knows.
+		j.ScheduledAt, j.CreatedAt, j.AttemptedAt = j.ScheduledAt.UTC(), j.CreatedAt.UTC(), j.AttemptedAt.UTC()
+		jobs = append(jobs, j)
+	}
+	return jobs, rows.Err()
+}
+
+// Reconcile releases the jobs of claims whose reply was lost, and lists the
+// jobs that somebody wants cancelled.
+func (q *Queue) Reconcile(ctx context.Context) (understudy.Reconciled, error) {
+	var found understudy.Reconciled
+	var lost bool
+	numbers, next := q.held.known()
+	batch := &pgx.Batch{}
+	batch.Queue(q.store.sql.get("has_lost_claims"), q.epoch, numbers, next).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&lost) })
+	batch.Queue(q.store.sql.get("cancel_requested")).Query(func(rows pgx.Rows) (err error) {
+		found.CancelRequested, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	err := q.leases.run(ctx, batch)
+	if err == nil && lost {
+		err = q.leases.tx(ctx, func(tx pgx.Tx) (err error) {
+			found.Reclaimed, err = q.release(ctx, tx, numbers, next)
+			return err
+		})
+	}
+	return found, q.store.wrap("reconcile claims", err)
+}
+
+// release returns the jobs of the epoch's claims below next to their queues,
+// uncharged, but for the claims in known. It passes over jobs that somebody
+// has locked, and returns how many it released.
+func (q *Queue) release(ctx context.Context, tx pgx.Tx, known []int64, next int64) (int, error) {
+	if known == nil {
+		known = []int64{} // a NULL is unlike every number
+	}
+	rows, err := tx.Query(ctx, q.store.sql.get("lost_jobs"), q.epoch, known, next)
+	if err != nil {
+		return 0, err
+	}
+	outcomes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (understudy.Outcome, error) {
+		job := &understudy.Job{}
+		err := row.Scan(&job.ID, &job.Claim.Requeues, &job.Claim.Number, &job.AttemptedAt)
+		return understudy.Outcome{Job: job, Verdict: understudy.Released}, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	w := newWriting(outcomes)
+	if err := tx.SendBatch(ctx, w.batch(q, nil)).Close(); err != nil {
+		return 0, err
+	}
+	if _, err := tx.Exec(ctx, q.store.sql.get("forget_lost_claims"), q.epoch, known, next); err != nil {
+		return 0, err
+	}
+	return len(outcomes) - len(w.missing()), nil
+}

@@ -1,0 +1,85 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/understudy-worker/understudy/internal/pgtest"
+	"github.com/understudy-worker/understudy/store"
+)
+
+// ballast are jobs that a claim has nothing to do with: their number, and what
+// distinguishes them.
+var ballast = []struct {
+	jobs                       int
+	queue, kind, table, column string
+	at                         string
+}{
+	{200_000, "default", "noop0", "later", "run_at, job_id, queue, kind, state, priority, requeues", "now() + interval '1 day'"},
+	{200_000, "default", "unknown", "ready", "run_at, job_id, queue, kind, priority, requeues", "now() - interval '1 day'"},
+	{20_000, "other", "noop0", "ready", "run_at, job_id, queue, kind, priority, requeues", "now() - interval '1 day'"},
+}
+
+func TestJobsThatAreNotForAClaimCostItNothing(t *testing.T) {
+	t.Parallel()
+	light, heavy := migrate(t, pgtest.Pool(t), pgtest.Schema(t)), migrate(t, pgtest.Pool(t), pgtest.Schema(t))
+	for _, b := range ballast {
+		waiting := strings.Replace(strings.Replace(b.column, "job_id", "id", 1), "state", "waiting_state", 1)
+		heavy.exec(t, `WITH new AS (
+				INSERT INTO {schema}.open_jobs (queue, kind, args, waiting_state, priority, scheduled_at, max_attempts, metadata)
+				SELECT $1, $2, '{}', 'scheduled', 1, `+b.at+`, 25, '{}' FROM generate_series(1, $3::int) RETURNING *)
+			INSERT INTO {schema}.`+b.table+` (`+b.column+`) SELECT `+strings.Replace(waiting, "run_at", "scheduled_at", 1)+` FROM new`, b.queue, b.kind, b.jobs)
+	}
+	base, loaded := light.tuplesRead(t), heavy.tuplesRead(t)
+	t.Logf("tuples read to work 500 jobs: %d alone, %d among many others", base, loaded)
+	if loaded > base+base/2 {
+		t.Errorf("claims among many other jobs read %d tuples, alone they read %d", loaded, base)
+	}
+}
+
+// tuplesRead works 500 jobs of two kinds and says how many tuples that read in
+// all tables and indexes.
+func (f *fixture) tuplesRead(t *testing.T) int64 {
+	t.Helper()
+	const jobs = 500
+	f.enqueue(t, noops(jobs, 2)...)
+	const read = `SELECT coalesce((SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = $1), 0)
+		+ coalesce((SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = $1), 0)`
+	const claimed = "SELECT n_tup_del FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'ready'"
+	// A session's counts show for certain once it is over.
+	f.pool.Reset()
+	eventually(t, "enqueueing is counted", func() bool {
+		return get[int64](t, f, "SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'ready'", f.schema) >= jobs
+	})
+	before := get[int64](t, f, read, f.schema)
+	q := f.epoch(t)
+	for range jobs / 50 {
+		if _, err := q.Promote(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		completed(t, q, claim(t, q, 50, "noop0", "noop1")...)
+	}
+	q.Close()
+	eventually(t, "the claims are counted", func() bool { return get[int64](t, f, claimed, f.schema) == jobs })
+	eventually(t, "the outcomes are counted", func() bool {
+		return get[int64](t, f, "SELECT n_tup_del FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'open_jobs'", f.schema) == jobs
+	})
+	return get[int64](t, f, read, f.schema) - before
+}
+
+func TestCountsDoNotReadWhatIsFinished(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	const jobs = 100_000
+	f.exec(t, `INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, requeues, metadata, created_at)
+		SELECT 0, n, 'default', 'a', '{}', 'completed', 1, now(), 1, 25, 0, 0, '{}', now() FROM generate_series(1, $1) n`, jobs)
+	f.exec(t, "INSERT INTO {schema}.finished_counts VALUES (0, 'default', 'a', 'completed', $1)", jobs)
+	counts, err := f.Counts(t.Context())
+	if err != nil || len(counts) != 1 || counts[0] != (store.Count{Queue: "default", Kind: "a", State: "completed", Count: jobs}) {
+		t.Errorf("counts are %v, error %v", counts, err)
+	}
+	plan := get[string](t, f, "EXPLAIN (FORMAT JSON) SELECT * FROM {schema}.job_counts")
+	if strings.Contains(plan, "finished_jobs") || !strings.Contains(plan, "finished_counts") {
+		t.Errorf("the counts are read from %s", plan)
+	}
+}

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// writing is one write of outcomes: what is sent, and what came of it.
+type writing struct {
+	outcomes    []understudy.Outcome
+	final, back outcomeColumns // what finishes jobs, and what returns them to their queue
+}
+
+func newWriting(outcomes []understudy.Outcome) *writing {
+	w := &writing{outcomes: outcomes}
+	for i := range outcomes {
+		if outcomes[i].Verdict.Final() {
+			w.final.add(i, &outcomes[i])
+		} else {
+			w.back.add(i, &outcomes[i])
+		}
+	}
+	return w
+}
+
+// batch is the statements of the write, for one transaction. The claims that
+// it empties go last: the others are fenced by them.
+func (w *writing) batch(q *Queue, emptied []int64) *pgx.Batch {
+	batch, place, sql := &pgx.Batch{}, q.options.Place, q.store.sql
+	if c := &w.final; len(c.ids) > 0 {
+		batch.Queue(sql.get("finish"), q.epoch, c.ids, c.requeues, c.numbers, c.states, c.attempted,
+			c.results, c.errors, place.Version, place.Role).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&c.written) })
+	}
+	if c := &w.back; len(c.ids) > 0 {
+		batch.Queue(sql.get("requeue"), q.epoch, c.ids, c.requeues, c.numbers, c.states, c.delays, c.attempted,
+			c.errors, place.Version, place.Role, wakeChannel(q.store.schema)).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&c.written, nil) })
+	}
+	if len(emptied) > 0 {
+		batch.Queue(sql.get("forget_claims"), q.epoch, emptied)
+	}
+	return batch
+}
+
+// missing are the outcomes that were not written, because the worker no longer
+// holds their job. A job that its handler completed in a transaction of its
+// own is expected to be gone.
+func (w *writing) missing() []understudy.Outcome {
+	var missing []understudy.Outcome
+	for _, c := range []*outcomeColumns{&w.final, &w.back} {
+		for _, i := range c.missing() {
+			if !w.outcomes[i].Job.MarkedCompleted() {
+				missing = append(missing, w.outcomes[i])
+			}
+		}
+	}
+	return missing
+}
+
+// outcomeColumns are outcomes as the arrays that the statements take.
+type outcomeColumns struct {
+	ids       []int64
+	requeues  []int32
+	numbers   []int64
+	states    []string
+	delays    []float64
+	attempted []time.Time
+	results   []*string
+	errors    []*string
+
+	places  []int   // of the outcomes
+	written []int64 // of the columns' rows, from 1: those that were written; nil for all
+}
+
+func (c *outcomeColumns) add(place int, o *understudy.Outcome) {
+	job := o.Job
+	c.ids = append(c.ids, job.ID)
+	c.requeues = append(c.requeues, int32(job.Claim.Requeues))
+	c.numbers = append(c.numbers, job.Claim.Number)
+	c.states = append(c.states, o.Verdict.String())
+	c.delays = append(c.delays, max(o.Delay, 0).Seconds())
+	c.attempted = append(c.attempted, job.AttemptedAt)
+	c.results = append(c.results, resultText(o))
+	c.errors = append(c.errors, errorText(o.Error))
+	c.places = append(c.places, place)
+}
+
+// missing are the places of the outcomes that were not written.
+func (c *outcomeColumns) missing() []int {
+	if c.written == nil {
+		return nil
+	}
+	written := make([]bool, len(c.places))
+	for _, nth := range c.written {
+		written[nth-1] = true
+	}
+	var missing []int
+	for i, place := range c.places {
+		if !written[i] {
+			missing = append(missing, place)
+		}
+	}
+	return missing
+}
+
+// resultText is the result of a job that completed.
+func resultText(o *understudy.Outcome) *string {
+	result := o.Job.Result()
+	if o.Verdict != understudy.Completed || result == nil {
+		return nil
+	}
+	text := string(result)
+	return &text
+}
+
+// maxErrorBytes bounds how much of an error's text is kept with a job.
+const maxErrorBytes = 8 << 10
+
+// errorText is an error as Postgres can store it: valid, without NUL, bounded.
+func errorText(text string) *string {
+	if text == "" {
+		return nil
+	}
+	if len(text) > maxErrorBytes {
+		text = strings.ToValidUTF8(text[:maxErrorBytes], "") + fmt.Sprintf(" … (%d bytes in all)", len(text))
+	}
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	return &text
+}
