@@ -162,7 +162,7 @@ func TestEnqueueDuringACompletionNeverLosesTheJob(t *testing.T) {
 			}
 		}
 	})
-	for range 300 {
+	for range 100 {
 		asked := get[time.Time](t, f, "SELECT clock_timestamp()")
 		id := mustEnqueue(t, f, store.NewJob{Kind: "a", UniqueKey: "k"})
 		var row store.JobRow

@@ -341,4 +341,4 @@ func (r *run) epochOverdue() <-chan time.Time {
 	return r.epoch.overdue
 }
 
-var errReturned = errors.New("Serve returned while its role lasted")
+var errReturned = errors.New("the epoch's work returned while its role lasted")
