@@ -61,3 +61,29 @@ func TestOneBatchMayFinishSomeJobsOfAClaimAndReturnTheRest(t *testing.T) {
 		t.Fatalf("claimed %+v, want the job that went back", again)
 	}
 }
+
+// The claim that brought the job is still there, as it has another one: only
+// requeues tells that the job has gone back to its queue since.
+func TestAnOutcomeOfBeforeTheJobWentBackIsFencedThoughItsClaimIsThere(t *testing.T) {
+	t.Parallel()
+	for _, verdict := range understudy.Verdicts {
+		t.Run(verdict.String(), func(t *testing.T) {
+			t.Parallel()
+			f := migrated(t)
+			first, second := f.epoch(t), f.epoch(t)
+			ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+			held := claim(t, first, 2, "a")
+			record(t, first, understudy.Outcome{Job: held[0], Verdict: understudy.Released})
+			if again := claim(t, second, 2, "a"); len(again) != 1 || again[0].ID != ids[0] {
+				t.Fatalf("claimed %+v", again)
+			}
+			before := f.job(t, ids[0])
+			if done := record(t, first, understudy.Outcome{Job: held[0], Verdict: verdict, Error: "late"}); len(done.Fenced) != 1 {
+				t.Errorf("recorded %+v, want it fenced", done)
+			}
+			if after := f.job(t, ids[0]); after.State != understudy.StateRunning || after.WorkerID != before.WorkerID || after.LastError != "" {
+				t.Errorf("the job is %+v", after)
+			}
+		})
+	}
+}
