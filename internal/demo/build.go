@@ -176,17 +176,17 @@ func (s *story) program(ctx context.Context, args ...string) error {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
-		p.signal(syscall.SIGTERM)
-		if !p.wait(drainTimeout) {
-			p.signal(syscall.SIGKILL)
+		_ = p.SignalGroup(syscall.SIGTERM)
+		if !p.Wait(drainTimeout) {
+			_ = p.SignalGroup(syscall.SIGKILL)
 		}
-		<-p.done
+		<-p.Done()
 		return context.Cause(ctx)
 	}
-	if p.err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(args[:2], " "), p.err, strings.TrimSpace(output.String()))
+	if p.Err() != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(args[:2], " "), p.Err(), strings.TrimSpace(output.String()))
 	}
 	return nil
 }

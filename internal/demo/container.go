@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/process"
 )
 
 // What happens to a pod's container, which here is the worker's process.
@@ -30,12 +32,12 @@ func (p *pod) start() error {
 
 // awaitEnd waits until the worker has ended, which is a failure if nobody
 // wanted it.
-func (p *pod) awaitEnd(worker *process) {
-	<-worker.done
+func (p *pod) awaitEnd(worker *process.Process) {
+	<-worker.Done()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ending {
-		p.cluster.fail(fmt.Errorf("the worker of version %s ended by itself: %v; see the end of its log", p.revision.version, worker.err))
+		p.cluster.fail(fmt.Errorf("the worker of version %s ended by itself: %v; see the end of its log", p.revision.version, worker.Err()))
 	}
 }
 
@@ -61,7 +63,7 @@ func (p *pod) kill() {
 	p.mu.Lock()
 	worker := p.worker
 	p.mu.Unlock()
-	<-worker.done
+	<-worker.Done()
 }
 
 // restart starts a new worker in the pod, as a kubelet restarts a container:
@@ -77,11 +79,11 @@ func (p *pod) restart() error {
 func (p *pod) sendEnd(sig syscall.Signal) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.worker == nil || p.worker.ended() || p.ending && sig != syscall.SIGKILL {
+	if p.worker == nil || p.worker.Ended() || p.ending && sig != syscall.SIGKILL {
 		return false
 	}
 	p.ending = true
-	p.worker.signal(sig)
+	_ = p.worker.SignalGroup(sig) // an error says that it has just ended
 	return true
 }
 
@@ -91,7 +93,7 @@ func (p *pod) await(d time.Duration) bool {
 	p.mu.Lock()
 	worker := p.worker
 	p.mu.Unlock()
-	if worker == nil || worker.wait(d) {
+	if worker == nil || worker.Wait(d) {
 		return true
 	}
 	p.kill()

@@ -178,20 +178,20 @@ func TestAProcessEndsWithAllItStarted(t *testing.T) {
 	if err := write.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if p.wait(0) || p.ended() {
+	if p.Wait(0) || p.Ended() {
 		t.Fatal("it has ended by itself")
 	}
 	if _, err := read.Read(make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
-	p.signal(15)
-	if !p.wait(10*time.Second) || p.err == nil {
-		t.Errorf("ended %v, error %v", p.ended(), p.err)
+	_ = p.SignalGroup(15)
+	if !p.Wait(10*time.Second) || p.Err() == nil {
+		t.Errorf("ended %v, error %v", p.Ended(), p.Err())
 	}
 	if rest, err := io.ReadAll(read); err != nil || len(rest) > 0 { // ends when the last one has
 		t.Errorf("rest %q, error %v", rest, err)
 	}
-	p.signal(15) // to what is no more: nothing happens
+	_ = p.SignalGroup(15) // to what is no more: nothing happens
 }
 
 func TestAProgramThatIsNotThereIsAnError(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy/internal/kubelet"
+	"github.com/understudy-worker/understudy/internal/process"
 )
 
 // probeTimeout bounds one readiness probe, as a Kubernetes probe does by default.
@@ -24,9 +25,9 @@ type pod struct {
 	cluster  *cluster
 
 	mu     sync.Mutex
-	stint  int      // number of the stint under way
-	worker *process // the last one that was started
-	ending bool     // its end is wanted: by a signal of the demo's
+	stint  int              // number of the stint under way
+	worker *process.Process // the last one that was started
+	ending bool             // its end is wanted: by a signal of the demo's
 }
 
 // labels are the pod's labels in a role.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-worker/understudy/internal/process"
 )
 
 // pollInterval is the pause between two looks at a server that changes state.
@@ -46,7 +48,7 @@ func (s *Server) begin(ctx context.Context) error {
 	cmd := s.command("postgres", "-D", s.data(), "-p", strconv.Itoa(s.port))
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.WaitDelay = waitDelay
-	p, err := startProcess(cmd)
+	p, err := process.Start(cmd, death)
 	if err != nil {
 		return fmt.Errorf("start a Postgres server: %w", err)
 	}
@@ -60,14 +62,14 @@ func (s *Server) begin(ctx context.Context) error {
 }
 
 // ready waits until a connection succeeds.
-func (s *Server) ready(ctx context.Context, p *process) error {
+func (s *Server) ready(ctx context.Context, p *process.Process) error {
 	for {
 		err := s.ping(ctx)
 		if err == nil {
 			return nil
 		}
 		select {
-		case <-p.done:
+		case <-p.Done():
 			return s.died(p)
 		case <-ctx.Done():
 			return fmt.Errorf("the Postgres server took no connection in time: %w (%w); its log ends:\n%s", err, context.Cause(ctx), s.log)
@@ -77,13 +79,13 @@ func (s *Server) ready(ctx context.Context, p *process) error {
 }
 
 // died says why the server ended while it started.
-func (s *Server) died(p *process) error {
+func (s *Server) died(p *process.Process) error {
 	log := s.log.String()
 	// The messages of pqcomm.c and of strerror(EADDRINUSE).
 	if strings.Contains(log[max(0, len(log)-1024):], "Address already in use") {
 		return fmt.Errorf("start a Postgres server on port %d: %w; its log ends:\n%s", s.port, errPortTaken, log)
 	}
-	return fmt.Errorf("the Postgres server ended while it started: %w; its log ends:\n%s", p.err, log)
+	return fmt.Errorf("the Postgres server ended while it started: %w; its log ends:\n%s", p.Err(), log)
 }
 
 // ping opens a connection and closes it.
@@ -121,13 +123,13 @@ func (s *Server) halt(immediate bool) error {
 	}
 	for _, step := range steps {
 		// An error means that it has ended by itself, which wait then sees.
-		_ = p.signal(step.signal)
-		if p.wait(step.patience) {
+		_ = p.Signal(step.signal)
+		if p.Wait(step.patience) {
 			s.process = nil
 			return nil
 		}
 	}
-	return fmt.Errorf("stop the Postgres server: process %d does not end", p.pid)
+	return fmt.Errorf("stop the Postgres server: process %d does not end", p.PID())
 }
 
 // Ports for the server: below those that Linux and other systems hand to

@@ -5,92 +5,28 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/process"
 )
 
-// process is a running program. Its goroutine starts it and waits for it.
-type process struct {
-	pid  int
-	done chan struct{} // closed when the program has ended
-	err  error         // what Wait said; read it after done
-}
-
-// startProcess starts cmd.
-//
-// The kernel sends the parent-death signal when the thread that forked ends,
-// not when the process does (man 2 prctl), and Go ends threads. So one
-// goroutine, locked to its thread, forks the program and stays there until
-// it has ended.
-func startProcess(cmd *exec.Cmd) (*process, error) {
-	p := &process{done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.done)
-		err := cmd.Start()
-		if err == nil {
-			p.pid = cmd.Process.Pid
-		}
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		<-p.done
-		return nil, err
-	}
-	return p, nil
-}
-
-// ended says whether the program has ended.
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// wait waits for the end of the program, at most for d.
-func (p *process) wait(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-p.done:
-		return true
-	case <-timer.C:
-		return p.ended()
-	}
-}
-
-// signal sends sig to the program if it still runs.
-func (p *process) signal(sig syscall.Signal) error {
-	if p.ended() {
-		return os.ErrProcessDone
-	}
-	return syscall.Kill(p.pid, sig)
-}
-
-// command is a program of the server's, run as its account, in its directory,
-// and in a process group of its own: a Ctrl-C in the terminal goes to this
-// process alone, which then stops the server in order.
+// command is a program of the server's, run as its account in its directory.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(s.bindir+"/"+name, args...)
 	cmd.Dir = s.dir
 	cmd.Env = environment()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if s.account != nil {
-		cmd.SysProcAttr.Credential = &s.account.credential
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &s.account.credential}
 	}
-	dieWithParent(cmd.SysProcAttr)
 	return cmd
 }
+
+// death is the signal that a program gets when this process dies: Postgres's
+// immediate shutdown, which takes its children and its shared memory along, as
+// SIGKILL would not.
+const death = syscall.SIGQUIT
 
 // environment is this process's without what would steer Postgres elsewhere.
 func environment() []string {
@@ -109,23 +45,23 @@ func (s *Server) run(ctx context.Context, name string, args ...string) error {
 	cmd := s.command(name, args...)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.WaitDelay = waitDelay
-	p, err := startProcess(cmd)
+	p, err := process.Start(cmd, death)
 	if err != nil {
 		return err
 	}
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
 		// The group: initdb has a server of its own, which it removes last.
-		_ = syscall.Kill(-p.pid, syscall.SIGTERM)
-		if !p.wait(waitDelay) {
-			_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+		_ = p.SignalGroup(syscall.SIGTERM)
+		if !p.Wait(waitDelay) {
+			_ = p.SignalGroup(syscall.SIGKILL)
 		}
-		<-p.done
+		<-p.Done()
 		return context.Cause(ctx)
 	}
-	if p.err != nil {
-		return fmt.Errorf("%s: %w; its output ends:\n%s", name, p.err, output)
+	if err := p.Err(); err != nil {
+		return fmt.Errorf("%s: %w; its output ends:\n%s", name, err, output)
 	}
 	return nil
 }

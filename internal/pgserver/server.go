@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/process"
 )
 
 // superuser is the login that owns the cluster.
@@ -27,7 +29,7 @@ type Server struct {
 	port         int // chosen by Start, kept over restarts: a DSN stays good
 
 	mu      sync.Mutex
-	process *process // nil while halted
+	process *process.Process // nil while halted
 	stopped bool
 }
 
@@ -74,7 +76,7 @@ func (s *Server) Signal(sig syscall.Signal) error {
 	if s.process == nil {
 		return errors.New("signal the Postgres server: it is not running")
 	}
-	return s.process.signal(sig)
+	return s.process.Signal(sig)
 }
 
 // Halt ends the server and keeps its data and its port for Resume. Immediate
@@ -94,7 +96,7 @@ func (s *Server) Resume(ctx context.Context) error {
 	if s.stopped {
 		return errors.New("resume the Postgres server: it was stopped for good")
 	}
-	if s.process != nil && !s.process.ended() {
+	if s.process != nil && !s.process.Ended() {
 		return nil
 	}
 	return s.begin(ctx)

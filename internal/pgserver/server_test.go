@@ -19,7 +19,7 @@ func TestStopLeavesNoProcessAndNoDirectory(t *testing.T) {
 	server := start(t, Options{Dir: parent})
 	conn := connect(t, server)
 	backend := query[int](t, conn, "SELECT pg_backend_pid()")
-	postmaster := server.process.pid
+	postmaster := server.process.PID()
 
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestCrashedServerIsResumed(t *testing.T) {
 	if err := server.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-server.process.done
+	<-server.process.Done()
 	eventually(t, "the orphaned backends let a new server start", func() bool {
 		return server.Resume(t.Context()) == nil
 	})
