@@ -41,7 +41,7 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 	case target.Migrations == reload.MigrationsApply:
 		return p.migrate(ctx, target)
 	}
-	return fmt.Errorf("schema %q of target %q is %s; run: understudy migrate up --target %s", target.Schema, target.Name, status, target.Name)
+	return fmt.Errorf("schema %q of target %q is %s; run, with the same configuration: understudy migrate up --target %s", target.Schema, target.Name, status, target.Name)
 }
 
 // migrate brings the target's schema up to date.

@@ -157,7 +157,7 @@ func listen(addr string) (net.Listener, error) {
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("http.addr: %w", err)
+		return nil, fmt.Errorf("http.addr: %w: choose another with --http.addr, or none with --http.addr=", err)
 	}
 	return listener, nil
 }

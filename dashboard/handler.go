@@ -38,6 +38,7 @@ func New(options Options) (http.Handler, error) {
 // 404 to other paths and 405 to other methods.
 func (s *site) routes() []route {
 	return []route{
+		{"GET", "/{$}", s.index, true},
 		{"GET", "/health/live", s.live, true},
 		{"GET", "/health/ready", s.ready, true},
 		{"GET", "/version", s.version, true},

@@ -120,3 +120,13 @@ func TestAMissingOptionIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRootListsWhatThereIsToAskFor(t *testing.T) {
+	t.Parallel()
+	got := ask(handler(t, options()), "GET", "/")
+	for _, want := range []string{"GET  /health/ready", "POST /dummy", "GET  /metrics"} {
+		if got.code != 200 || !strings.Contains(got.body, want) {
+			t.Errorf("%d, and %q is not in: %s", got.code, want, got.body)
+		}
+	}
+}

@@ -5,7 +5,19 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 )
+
+// index lists what there is to ask for.
+func (s *site) index(w http.ResponseWriter, _ *http.Request) {
+	lines := []string{"understudy " + s.Version}
+	for _, route := range s.routes() {
+		if route.path != "/{$}" {
+			lines = append(lines, fmt.Sprintf("%-4s %s", route.method, route.path))
+		}
+	}
+	text(w, http.StatusOK, strings.Join(lines, "\n"))
+}
 
 func (s *site) version(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, s.Version) }
 

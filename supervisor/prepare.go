@@ -59,7 +59,7 @@ func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, er
 			return place, err
 		}
 		r.status.problem(target, err.Error())
-		r.Log.Warn("target is not ready", "target", target.Name, "schema", target.Schema, "err", err, "retry_in", pause)
+		r.Log.Warn("target is not ready", "target", target.Name, "schema", target.Schema, "err", err, "retry_in", pause.String())
 		if !wait(ctx, pause/2+rand.N(pause)) {
 			return nil, nil
 		}

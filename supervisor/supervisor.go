@@ -212,7 +212,7 @@ func (r *run) ended(err error) error {
 		r.rest(e, err)
 	} else {
 		r.observe("drain", time.Since(e.drained))
-		r.Log.Info("drained", "role", e.env.Role, "target", e.env.Target, "took", time.Since(e.drained))
+		r.Log.Info("drained", "role", e.env.Role, "target", e.env.Target, "took", time.Since(e.drained).String())
 		if err != nil {
 			r.Log.Error("epoch ended with an error", "target", e.env.Target, "role", e.env.Role, "err", err)
 		}
@@ -234,7 +234,7 @@ func (r *run) rest(e *epoch, err error) {
 	r.pause = min(max(2*r.pause, firstPause), lastPause)
 	r.resting = time.After(r.pause)
 	r.status.problem(e.place.target, err.Error())
-	r.Log.Error("epoch ended before its time", "target", e.env.Target, "role", e.env.Role, "err", err, "retry_in", r.pause)
+	r.Log.Error("epoch ended before its time", "target", e.env.Target, "role", e.env.Role, "err", err, "retry_in", r.pause.String())
 }
 
 // abandon ends whatever runs, after an error that the process cannot outlive.

@@ -76,17 +76,17 @@ func (s *story) tellTakeover(ctx context.Context, from, to *revision, began, lef
 	if err != nil {
 		return err
 	}
-	s.say("ok: %s claimed its first production job %.3f s after its label, %s its last %s; only %s claims now",
+	s.say("ok: %s claimed its first production job %.3f s after it was labelled, %s its last %s; only %s claims now",
 		to.version, since[to.version].First.Sub(began).Seconds(), from.version, relative(ever[from.version].Last.Sub(left)), to.version)
 	return nil
 }
 
-// relative tells how long before or after its label was gone something was.
+// relative tells how long before or after the loss of its label something was.
 func relative(d time.Duration) string {
 	if d < 0 {
-		return fmt.Sprintf("%.3f s before its was gone", -d.Seconds())
+		return fmt.Sprintf("%.3f s before it lost its label", -d.Seconds())
 	}
-	return fmt.Sprintf("%.3f s after its was gone", d.Seconds())
+	return fmt.Sprintf("%.3f s after it lost its label", d.Seconds())
 }
 
 // expectGone waits until a version serves nothing, anywhere.
