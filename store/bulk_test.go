@@ -123,7 +123,11 @@ func TestBulksOfTheSameKeysDoNotDeadlock(t *testing.T) {
 				for i := range jobs { // each in an order of its own
 					jobs[i] = store.NewJob{Kind: "a", UniqueKey: fmt.Sprint(round, (i*(2*caller+1)+caller)%keys)}
 				}
-				ids, err := f.EnqueueMany(t.Context(), jobs)
+				var ids []int64
+				err := pgx.BeginFunc(t.Context(), f.pool, func(tx pgx.Tx) (err error) {
+					ids, err = f.EnqueueManyTx(t.Context(), tx, jobs)
+					return err
+				})
 				if err != nil {
 					t.Error(err)
 				}
@@ -140,6 +144,30 @@ func TestBulksOfTheSameKeysDoNotDeadlock(t *testing.T) {
 	}
 	if n := get[int](t, f, "SELECT count(*) FROM {schema}.jobs"); n != 5*keys && !t.Failed() {
 		t.Errorf("%d jobs, want %d", n, 5*keys)
+	}
+}
+
+func TestABulkBeginsAnewAfterADeadlock(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	tx := f.begin(t)
+	f.in(t, tx, "SET LOCAL deadlock_timeout = '1 h'") // it is the other that finds out
+	f.in(t, tx, "SELECT {schema}.enqueue('a', unique_key => 'b')")
+	var ids []int64
+	var err error
+	var call sync.WaitGroup
+	call.Go(func() {
+		ids, err = f.EnqueueMany(t.Context(), []store.NewJob{{Kind: "a", UniqueKey: "a"}, {Kind: "a", UniqueKey: "b"}})
+	})
+	eventually(t, "the bulk waits for the key", func() bool { return f.waits(t) })
+	first := f.in(t, tx, "SELECT {schema}.enqueue('a', unique_key => 'a')")
+	commit(t, tx)
+	if call.Wait(); err != nil || first != 1 {
+		t.Fatal(err)
+	}
+	want := get[[]int64](t, f, "SELECT array_agg(id ORDER BY unique_key) FROM {schema}.jobs")
+	if diff := cmp.Diff(want, ids); diff != "" {
+		t.Errorf("ids (-want +got):\n%s", diff)
 	}
 }
 

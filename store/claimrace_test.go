@@ -13,14 +13,14 @@ func request(kinds ...string) understudy.ClaimRequest {
 	return understudy.ClaimRequest{Queue: "default", Kinds: kinds, Limit: 100}
 }
 
-// holdClaims makes claims wait, once they have locked their rows, until what
-// it returns is called.
-func (f *fixture) holdClaims(t testing.TB) (release func()) {
+// holdInserts makes whoever inserts into a table wait in the middle of his
+// statement, until what it returns is called.
+func (f *fixture) holdInserts(t testing.TB, table string) (release func()) {
 	t.Helper()
 	key := get[int64](t, f, "SELECT hashtextextended($1, 0)", f.schema)
 	f.exec(t, `CREATE FUNCTION {schema}.wait_in_test() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN PERFORM pg_advisory_xact_lock_shared(hashtextextended(TG_TABLE_SCHEMA, 0)); RETURN NEW; END $$`)
-	f.exec(t, "CREATE TRIGGER wait_in_test BEFORE INSERT ON {schema}.claims FOR EACH ROW EXECUTE FUNCTION {schema}.wait_in_test()")
+	f.exec(t, "CREATE TRIGGER wait_in_test BEFORE INSERT ON {schema}."+table+" FOR EACH ROW EXECUTE FUNCTION {schema}.wait_in_test()")
 	tx := f.begin(t)
 	f.in(t, tx, "SELECT pg_advisory_xact_lock($1)", key)
 	return func() { commit(t, tx) }
@@ -44,7 +44,7 @@ func TestAnEpochThatIsClaimingIsNotExpired(t *testing.T) {
 	f := migrated(t)
 	q, other := f.epoch(t), f.epoch(t)
 	ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
-	release := f.holdClaims(t)
+	release := f.holdInserts(t, "claims")
 	c := claimAsync(t, q, "a")
 	eventually(t, "the claim waits with its rows locked", func() bool {
 		return get[bool](t, f, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND query LIKE '-- name: claim%' || $1 || '%')", f.schema)
@@ -63,6 +63,16 @@ func TestAnEpochThatIsClaimingIsNotExpired(t *testing.T) {
 		t.Errorf("recorded after the rescue: %+v", done)
 	}
 	held(t, other, ids, "a")
+}
+
+func TestAClaimPassesOverWhatAnotherIsTaking(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+	tx := f.begin(t) // another claim
+	f.in(t, tx, "SELECT FROM {schema}.ready WHERE job_id = $1 FOR UPDATE", ids[1])
+	held(t, f.epoch(t), []int64{ids[0], ids[2]}, "a")
+	rollback(t, tx)
 }
 
 func TestAClaimThatMeetsAnExpiryGetsNothing(t *testing.T) {
@@ -88,7 +98,7 @@ func TestAnEndWaitsForTheClaimThatIsUnderWay(t *testing.T) {
 	f := migrated(t)
 	q := f.epoch(t)
 	ids := f.enqueue(t, store.NewJob{Kind: "a"})
-	release := f.holdClaims(t)
+	release := f.holdInserts(t, "claims")
 	c := claimAsync(t, q, "a")
 	eventually(t, "the claim waits with its rows locked", func() bool { return f.waits(t) })
 	var end sync.WaitGroup

@@ -52,36 +52,48 @@ func wantFenced(t *testing.T, f *fixture, q *store.Queue, job *understudy.Job) {
 
 func TestAfterARescueTheOldOwnerCanWriteNothing(t *testing.T) {
 	t.Parallel()
-	f := migrated(t)
-	old, next := f.epoch(t), f.epoch(t)
-	id := mustEnqueue(t, f, store.NewJob{Kind: "a"})
-	job := held(t, old, []int64{id}, "a")[0]
-	f.expireLease(t, old)
-	rescue(t, next, 1)
-	wantFenced(t, f, old, job) // while the job waits
+	for _, claimStays := range []bool{false, true} {
+		f := migrated(t)
+		old, next := f.epoch(t), f.epoch(t)
+		ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+		job := held(t, old, ids, "a")[0]
+		f.expireLease(t, old)
+		want := 2
+		if claimStays { // with the other job, which cannot be rescued yet
+			tx := f.begin(t)
+			f.in(t, tx, "SELECT FROM {schema}.open_jobs WHERE id = $1 FOR UPDATE", ids[1])
+			want = 1
+		}
+		rescue(t, next, want)
+		if n := get[int](t, f, "SELECT count(*) FROM {schema}.claims"); n != 2-want {
+			t.Fatalf("%d claims are left", n)
+		}
+		wantFenced(t, f, old, job) // while the job waits
 
-	again := held(t, next, []int64{id}, "a")[0]
-	wantFenced(t, f, old, job) // while another runs it
+		again := claim(t, next, 1, "a")[0]
+		wantFenced(t, f, old, job) // while another runs it
 
-	completed(t, next, again)
-	wantFenced(t, f, old, job) // when it is finished
+		completed(t, next, again)
+		wantFenced(t, f, old, job) // when it is finished
 
-	if _, err := f.Retry(t.Context(), id); err != nil {
-		t.Fatal(err)
+		if _, err := f.Retry(t.Context(), job.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantFenced(t, f, old, job)
+		wantFenced(t, f, next, again)
 	}
-	wantFenced(t, f, old, job)
-	wantFenced(t, f, next, again)
-	held(t, next, []int64{id}, "a")
 }
 
 func TestAnOldClaimOfTheSameWorkerIsFenced(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)
 	q := f.epoch(t)
-	id := mustEnqueue(t, f, store.NewJob{Kind: "a"})
-	first := held(t, q, []int64{id}, "a")[0]
+	ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+	jobs := held(t, q, ids, "a") // the other keeps the claim alive
+	first := jobs[0]
 	record(t, q, understudy.Outcome{Job: first, Verdict: understudy.Released})
-	second := held(t, q, []int64{id}, "a")[0]
+	wantFenced(t, f, q, first)
+	second := held(t, q, ids[:1], "a")[0]
 	wantFenced(t, f, q, first)
 	// Both in one batch: the one that holds the job counts.
 	done := record(t, q, understudy.Outcome{Job: first, Verdict: understudy.Completed}, understudy.Outcome{Job: second, Verdict: understudy.Completed},
@@ -89,9 +101,10 @@ func TestAnOldClaimOfTheSameWorkerIsFenced(t *testing.T) {
 	if len(done.Fenced) != 2 || done.Fenced[0].Job != first || done.Fenced[1].Job != first {
 		t.Errorf("recorded %+v, want the first claim's fenced", done)
 	}
-	if state := f.state(t, id); state != understudy.StateCompleted {
+	if state := f.state(t, ids[0]); state != understudy.StateCompleted {
 		t.Errorf("the job is %s", state)
 	}
+	completed(t, q, jobs[1])
 }
 
 // loseClaim does what a server's crash does to a claim that was not yet on its

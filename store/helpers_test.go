@@ -191,11 +191,13 @@ func (f *fixture) begin(t testing.TB) pgx.Tx {
 }
 
 // in runs a statement on the schema in a transaction.
-func (f *fixture) in(t testing.TB, tx pgx.Tx, statement string, args ...any) {
+func (f *fixture) in(t testing.TB, tx pgx.Tx, statement string, args ...any) int64 {
 	t.Helper()
-	if _, err := tx.Exec(t.Context(), f.sql(statement), args...); err != nil {
+	tag, err := tx.Exec(t.Context(), f.sql(statement), args...)
+	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
+	return tag.RowsAffected()
 }
 
 // expireLease makes it seem that an epoch has not been heard of for long.

@@ -68,9 +68,6 @@ func (h *holdings) emptiedBy(outcomes []understudy.Outcome) []int64 {
 			gone = make(map[int64]struct{}, len(held))
 			written[job.Claim.Number] = gone
 		}
-		if _, twice := gone[job.ID]; twice {
-			continue
-		}
 		if gone[job.ID] = struct{}{}; len(gone) == len(held) {
 			emptied = append(emptied, job.Claim.Number)
 		}

@@ -144,12 +144,36 @@ func TestRetriesThatRaceEachOtherAndClaimsDoubleNothing(t *testing.T) {
 	}
 }
 
+func TestACancelThatMeetsAPromotionCancelsTheJob(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	id := mustEnqueue(t, f, store.NewJob{Kind: "a", ScheduledAt: time.Now().Add(time.Hour)})
+	f.makeDue(t, id)
+	release := f.holdInserts(t, "ready")
+	var promotion, cancel sync.WaitGroup
+	var promoteErr, err error
+	promotion.Go(func() { _, promoteErr = q.Promote(t.Context()) })
+	eventually(t, "the promotion waits between later and ready", func() bool { return f.waits(t) })
+	var state understudy.State
+	cancel.Go(func() { state, err = f.Cancel(t.Context(), id) })
+	eventually(t, "the cancel waits for the promotion", func() bool {
+		return get[bool](t, f, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- name: cancel%' || $1 || '%')", f.schema)
+	})
+	release()
+	promotion.Wait()
+	cancel.Wait()
+	if promoteErr != nil || err != nil || state != understudy.StateCancelled {
+		t.Errorf("cancel returned %s, error %v, promotion %v", state, err, promoteErr)
+	}
+}
+
 func TestACancelThatMeetsAClaimFindsTheJobRunning(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)
 	q := f.epoch(t)
 	id := mustEnqueue(t, f, store.NewJob{Kind: "a"})
-	release := f.holdClaims(t)
+	release := f.holdInserts(t, "claims")
 	c := claimAsync(t, q, "a")
 	eventually(t, "the claim waits with its rows locked", func() bool { return f.waits(t) })
 	var state understudy.State

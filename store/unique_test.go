@@ -178,6 +178,30 @@ func TestEnqueueDuringACompletionNeverLosesTheJob(t *testing.T) {
 	}
 }
 
+func TestAKeyThatBecomesFreeWhileABulkWaitsIsTaken(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	old := mustEnqueue(t, f, store.NewJob{Kind: "a", UniqueKey: "a"})
+	job := held(t, q, []int64{old}, "a")[0]
+	tx := f.begin(t)
+	f.in(t, tx, "SELECT {schema}.enqueue('a', unique_key => 'b')")
+	var ids []int64
+	var err error
+	var call sync.WaitGroup
+	call.Go(func() {
+		ids, err = f.EnqueueMany(t.Context(), []store.NewJob{{Kind: "a", UniqueKey: "a"}, {Kind: "a", UniqueKey: "b"}})
+	})
+	// By now the bulk has found that the first key is taken.
+	eventually(t, "the bulk waits for the second key", func() bool { return f.waits(t) })
+	completed(t, q, job)
+	rollback(t, tx)
+	if call.Wait(); err != nil || ids[0] == old {
+		t.Fatalf("ids are %v, error %v; job %d is completed", ids, err, old)
+	}
+	held(t, q, ids, "a")
+}
+
 func TestAKeyWhoseJobIsBeingCompletedIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)

@@ -205,6 +205,9 @@ func TestAReaderDelaysPruningAndIsNotHarmed(t *testing.T) {
 	if err := q.Prune(t.Context()); err != nil {
 		t.Errorf("prune with a reader: %v", err)
 	}
+	if emptied := get[int](t, f, "SELECT {schema}.prune('1 hour')"); emptied != 0 { // by hand, likewise
+		t.Errorf("%d slices were emptied under a reader", emptied)
+	}
 	var n int
 	if err := tx.QueryRow(t.Context(), f.sql("SELECT count(*) FROM {schema}.jobs")).Scan(&n); err != nil || n != 10 {
 		t.Errorf("the reader sees %d jobs, error %v", n, err)
