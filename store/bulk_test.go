@@ -160,9 +160,9 @@ func TestABulkBeginsAnewAfterADeadlock(t *testing.T) {
 		ids, err = f.EnqueueMany(t.Context(), []store.NewJob{{Kind: "a", UniqueKey: "a"}, {Kind: "a", UniqueKey: "b"}})
 	})
 	eventually(t, "the bulk waits for the key", func() bool { return f.waits(t) })
-	first := f.in(t, tx, "SELECT {schema}.enqueue('a', unique_key => 'a')")
+	f.in(t, tx, "SELECT {schema}.enqueue('a', unique_key => 'a')")
 	commit(t, tx)
-	if call.Wait(); err != nil || first != 1 {
+	if call.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	want := get[[]int64](t, f, "SELECT array_agg(id ORDER BY unique_key) FROM {schema}.jobs")

@@ -15,8 +15,9 @@ import (
 // Limits of JSON that is kept with a job, so that whoever reads the job can.
 const (
 	maxJSONDepth = 1000
-	// maxExponent bounds numbers: Postgres writes 1e1000 out, in a thousand digits.
-	maxExponent = 1000
+	// Postgres writes 1e1000 out, in a thousand digits, and knows no number that is too long.
+	maxExponent    = 1000
+	maxNumberBytes = 10_000
 )
 
 // jsonText is v as JSON text; nil for nil. It is checked before it is sent, so
@@ -123,6 +124,9 @@ func checkNumber(data []byte) (int, error) {
 		if data[length] == 'e' || data[length] == 'E' {
 			exponentAt = length + 1
 		}
+	}
+	if length > maxNumberBytes {
+		return 0, fmt.Errorf("contains a number of %d characters, the limit is %d", length, maxNumberBytes)
 	}
 	if exponentAt < 0 {
 		return length, nil

@@ -1,0 +1,65 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/store"
+)
+
+func TestCountsStayFewHoweverManyBatchesAreRecorded(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	f.finishedAgo(t, q, "0", 1)
+	// As many more finished, and were retried and cancelled.
+	f.exec(t, "INSERT INTO {schema}.finished_counts SELECT 0, 'default', 'noop0', s, n FROM generate_series(1, 300) i, unnest('{completed,discarded}'::text[]) s, unnest('{1,-1}'::int[]) n")
+	if err := q.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := get[int](t, f, "SELECT count(*) FROM {schema}.finished_counts"); n != 2 { // completed, discarded
+		t.Errorf("%d rows of counts, want 2", n)
+	}
+}
+
+func TestCountsTellQueuesKindsAndStatesApart(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	due := f.enqueue(t,
+		store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a", Queue: "other"},
+		store.NewJob{Kind: "b", ScheduledAt: time.Now().Add(time.Hour)}, store.NewJob{Kind: "b", ScheduledAt: time.Now().Add(time.Hour)})
+	f.makeDue(t, due[4])
+	f.worked(t, q, store.NewJob{Kind: "c"}, understudy.Outcome{Verdict: understudy.Completed})
+	f.worked(t, q, store.NewJob{Kind: "c"}, understudy.Outcome{Verdict: understudy.Retried, Error: "no", Delay: time.Hour})
+	again := f.worked(t, q, store.NewJob{Kind: "d"}, understudy.Outcome{Verdict: understudy.Discarded, Error: "no"})
+	if _, err := f.Retry(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	held(t, q, []int64{again}, "d")
+	counts, err := f.Counts(t.Context())
+	want := []store.Count{
+		{Queue: "default", Kind: "a", State: "available", Count: 2, Due: 2},
+		{Queue: "default", Kind: "b", State: "available", Count: 1, Due: 1},
+		{Queue: "default", Kind: "b", State: "scheduled", Count: 1},
+		{Queue: "default", Kind: "c", State: "completed", Count: 1},
+		{Queue: "default", Kind: "c", State: "retryable", Count: 1},
+		{Queue: "default", Kind: "d", State: "running", Count: 1},
+		{Queue: "other", Kind: "a", State: "available", Count: 1, Due: 1},
+	}
+	if diff := cmp.Diff(want, counts); diff != "" || err != nil {
+		t.Errorf("counts (-want +got):\n%s, error %v", diff, err)
+	}
+	waits, err := f.Due(t.Context())
+	if err != nil || len(waits) != 2 {
+		t.Fatalf("due are %+v, error %v", waits, err)
+	}
+	for _, d := range waits {
+		if jobs := map[string]int64{"default": 2, "other": 1}[d.Queue]; d.Jobs != jobs || d.OldestSeconds < 0 || d.OldestSeconds > 60 {
+			t.Errorf("due is %+v", d)
+		}
+	}
+}
