@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // open deploys 1.0, which is active from birth, and waits until it serves.
 func (s *story) open(ctx context.Context) error {
 	first := s.revisions.next()
-	if err := s.rollout.deploy(ctx, first); err != nil {
+	if err := s.rollout.Deploy(ctx, first); err != nil {
 		return err
 	}
 	return s.await(ctx, func(ctx context.Context) (string, error) {
@@ -17,7 +19,7 @@ func (s *story) open(ctx context.Context) error {
 		if err != nil || len(live) > 0 {
 			return "", err
 		}
-		return fmt.Sprintf("version %s, active from birth, does not serve schema %s", first.version, s.board.production), nil
+		return fmt.Sprintf("version %s, active from birth, does not serve schema %s", first.Version, s.board.production), nil
 	})
 }
 
@@ -30,7 +32,7 @@ func (s *story) premiere(ctx context.Context, hands, drips *crew) error {
 	if err := s.deploy(ctx); err != nil {
 		return err
 	}
-	return s.expectOnly(ctx, s.rollout.active, s.rollout.preview, s.production())
+	return s.expectOnly(ctx, s.rollout.Active(), s.rollout.Preview(), s.production())
 }
 
 // act does what the script, or a key at a time, says.
@@ -63,7 +65,7 @@ func (s *story) act(ctx context.Context, hands *crew) error {
 // wrong, is told, and the demo goes on.
 func (s *story) try(ctx context.Context, step step) error {
 	err := s.do(ctx, step)
-	var cannot impossible
+	var cannot rollout.Impossible
 	var broken *brokenError
 	switch {
 	case errors.As(err, &cannot):
@@ -95,7 +97,7 @@ func (s *story) do(ctx context.Context, step step) error {
 		s.say("> wait %s", step.wait)
 		err = pause(ctx, step.wait)
 	}
-	var cannot impossible
+	var cannot rollout.Impossible
 	if err != nil && !errors.As(err, &cannot) {
 		return fmt.Errorf("%s: %w", step.verb, err)
 	}
@@ -104,10 +106,10 @@ func (s *story) do(ctx context.Context, step step) error {
 
 // deploy makes the next version and puts it in preview.
 func (s *story) deploy(ctx context.Context) error {
-	next, replaced := s.revisions.next(), s.rollout.preview
-	s.say("> new version %s", next.version)
+	next, replaced := s.revisions.next(), s.rollout.Preview()
+	s.say("> new version %s", next.Version)
 	s.trickle.lead("")
-	if err := s.rollout.deploy(ctx, next); err != nil {
+	if err := s.rollout.Deploy(ctx, next); err != nil {
 		return err
 	}
 	if err := s.expectPreview(ctx, next); err != nil {
@@ -121,17 +123,17 @@ func (s *story) deploy(ctx context.Context) error {
 
 func (s *story) promote(ctx context.Context) error {
 	s.say("> promote")
-	return s.replace(ctx, s.rollout.promote)
+	return s.replace(ctx, s.rollout.Promote)
 }
 
 func (s *story) undo(ctx context.Context) error {
 	s.say("> undo")
-	return s.replace(ctx, s.rollout.undo)
+	return s.replace(ctx, s.rollout.Undo)
 }
 
 // replace lets one version take over from another. What goes into the preview
 // ends first: nobody will serve it.
-func (s *story) replace(ctx context.Context, do func(context.Context) (from, to *revision, err error)) error {
+func (s *story) replace(ctx context.Context, do func(context.Context) (from, to *rollout.Revision, err error)) error {
 	before := s.trickle.leads()
 	s.trickle.lead("")
 	from, to, err := do(ctx)
@@ -144,13 +146,13 @@ func (s *story) replace(ctx context.Context, do func(context.Context) (from, to 
 
 func (s *story) abort(ctx context.Context) error {
 	s.say("> abort")
-	given, err := s.rollout.abort()
+	given, err := s.rollout.Abort(ctx)
 	if err != nil {
 		return err
 	}
 	s.trickle.lead("")
-	s.say("%s: given up; it stays in preview until SIGTERM in %s", given.version, s.options.ScaleDownDelay)
-	return s.expectOnly(ctx, s.rollout.active, given, s.production())
+	s.say("%s: given up; it stays in preview until SIGTERM in %s", given.Version, s.options.ScaleDownDelay)
+	return s.expectOnly(ctx, s.rollout.Active(), given, s.production())
 }
 
 // production is production's schema alone.

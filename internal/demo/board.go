@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/understudy-worker/understudy/internal/rollout"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -28,7 +29,7 @@ type board struct {
 }
 
 // preview is the schema of a revision in preview.
-func (b *board) preview(r *revision) string { return b.previews + r.hash }
+func (b *board) preview(r *rollout.Revision) string { return b.previews + r.Hash }
 
 // store is the store of a schema.
 func (b *board) store(schema string) (*store.Store, error) { return store.New(b.pool, schema) }
@@ -108,7 +109,7 @@ func (b *board) jobs(ctx context.Context, schema string, ids []int64) ([]store.J
 }
 
 // live are the epochs of a revision whose lease runs, in any of the schemas.
-func (b *board) live(ctx context.Context, schemas []string, r *revision) ([]store.WorkerRow, error) {
+func (b *board) live(ctx context.Context, schemas []string, r *rollout.Revision) ([]store.WorkerRow, error) {
 	there, err := b.existing(ctx, schemas)
 	if err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func (b *board) live(ctx context.Context, schemas []string, r *revision) ([]stor
 			return nil, err
 		}
 		for _, w := range workers {
-			if w.Live && w.TemplateHash == r.hash {
+			if w.Live && w.TemplateHash == r.Hash {
 				live = append(live, w)
 			}
 		}

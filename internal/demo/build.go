@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // The names of the demo's schemas, after Options.SchemaPrefix.
@@ -58,7 +60,9 @@ func (s *story) build(ctx context.Context) error {
 		program: s.options.Executable, config: s.path("config.yaml"), dir: s.dir, environ: s.environ(), started: time.Now(),
 		probes: newProbes(), services: s.services, recorder: s.recorder, clock: s.board.clock, say: s.say, fail: s.trouble.fail,
 	}
-	s.rollout = newRollout(s.cluster, s.options.ScaleDownDelay)
+	s.rollout = rollout.NewBlueGreen(rollout.Options{
+		Stage: s.cluster, ScaleDownDelay: s.options.ScaleDownDelay, AbortScaleDownDelay: s.options.ScaleDownDelay,
+	})
 	s.trickle = newTrickle(s.board)
 	return nil
 }
@@ -74,8 +78,8 @@ func (s *story) takePorts(context.Context) error {
 		role, flag string
 		number     int
 	}{
-		{roleActive, "active-port", s.options.ActivePort},
-		{rolePreview, "preview-port", s.options.PreviewPort},
+		{rollout.RoleActive, "active-port", s.options.ActivePort},
+		{rollout.RolePreview, "preview-port", s.options.PreviewPort},
 	} {
 		service, err := listen(port.number, port.flag)
 		if err != nil {

@@ -142,7 +142,7 @@ func (j *judge) epochs(l ledger) {
 // or had it so shortly before that it need not know better.
 func (j *judge) inRole(e store.WorkerRow, role string, at time.Time) bool {
 	return slices.ContainsFunc(j.stints, func(s stint) bool {
-		return s.revision.hash == e.TemplateHash && s.revision.version == e.Version && s.role == role &&
+		return s.revision.Hash == e.TemplateHash && s.revision.Version == e.Version && s.role == role &&
 			!at.Before(s.from) && (s.to.IsZero() || !at.After(s.to.Add(readTime)))
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/rollout"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -20,13 +21,13 @@ func at(s float64) *time.Time {
 }
 
 var (
-	one = revision{"1.0", "aaa"}
-	two = revision{"2.0", "bbb"}
+	one = rollout.Revision{Version: "1.0", Hash: "aaa"}
+	two = rollout.Revision{Version: "2.0", Hash: "bbb"}
 )
 
-func epochOf(id string, r revision, role string, from, to float64) store.WorkerRow {
+func epochOf(id string, r rollout.Revision, role string, from, to float64) store.WorkerRow {
 	return store.WorkerRow{
-		ID: id, Version: r.version, TemplateHash: r.hash, Role: role, State: "ended", StartedAt: second(from), EndedAt: at(to),
+		ID: id, Version: r.Version, TemplateHash: r.Hash, Role: role, State: "ended", StartedAt: second(from), EndedAt: at(to),
 	}
 }
 
@@ -45,23 +46,23 @@ func done(id int64, attempts ...store.Attempt) store.JobRow {
 // promoted, and at second 20 its process is killed and started again.
 func recorded() *record {
 	var (
-		oneActive  = epochOf("e1", one, roleActive, 0.1, 10.6)
-		twoPreview = epochOf("e2", two, rolePreview, 0.2, 10.4)
-		twoActive  = epochOf("e3", two, roleActive, 10.5, 23.5)
-		twoAgain   = epochOf("e4", two, roleActive, 20.3, 30.1)
+		oneActive  = epochOf("e1", one, rollout.RoleActive, 0.1, 10.6)
+		twoPreview = epochOf("e2", two, rollout.RolePreview, 0.2, 10.4)
+		twoActive  = epochOf("e3", two, rollout.RoleActive, 10.5, 23.5)
+		twoAgain   = epochOf("e4", two, rollout.RoleActive, 20.3, 30.1)
 	)
 	twoActive.State = "lost"
 	return &record{
 		stints: []stint{
-			{one, roleActive, second(0), second(10.4)},
-			{one, roleNone, second(10.4), second(20)},
-			{two, rolePreview, second(0), second(10.3)},
-			{two, roleActive, second(10.3), second(30)},
+			{one, rollout.RoleActive, second(0), second(10.4)},
+			{one, rollout.RoleNone, second(10.4), second(20)},
+			{two, rollout.RolePreview, second(0), second(10.3)},
+			{two, rollout.RoleActive, second(10.3), second(30)},
 		},
 		killed: []string{"e3"},
 		ledgers: []ledger{
 			{
-				schema: "production", role: roleActive, attended: true, enqueued: []int64{1, 2, 3, 4},
+				schema: "production", role: rollout.RoleActive, attended: true, enqueued: []int64{1, 2, 3, 4},
 				jobs: []store.JobRow{
 					done(1, attemptOf(oneActive, 5, "")),
 					done(2, attemptOf(oneActive, 10.5, "")), // before the file was read
@@ -71,7 +72,7 @@ func recorded() *record {
 				epochs: []store.WorkerRow{oneActive, twoActive, twoAgain},
 			},
 			{
-				schema: "preview_bbb", role: rolePreview, hash: "bbb", enqueued: []int64{1, 2},
+				schema: "preview_bbb", role: rollout.RolePreview, hash: "bbb", enqueued: []int64{1, 2},
 				jobs: []store.JobRow{
 					done(1, attemptOf(twoPreview, 5, "")),
 					{ID: 2, State: understudy.StateAvailable},
@@ -132,7 +133,7 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 			"job 4 of schema production lost its worker e3, which nobody killed",
 		},
 		"a version in preview claimed a production job": {
-			func(_ *record, p, _ *ledger) { p.jobs[0].Attempts[0].Role = rolePreview },
+			func(_ *record, p, _ *ledger) { p.jobs[0].Attempts[0].Role = rollout.RolePreview },
 			`job 1 of schema production was claimed by version 1.0 as "preview": only "active" works there`,
 		},
 		"a worker that is not in the schema claimed a job": {
@@ -152,12 +153,12 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 			"version 2.0 began to serve schema production at 15:00:09.000, when it was not active",
 		},
 		"a version served production in preview": {
-			func(_ *record, p, _ *ledger) { p.epochs[1].Role = rolePreview },
+			func(_ *record, p, _ *ledger) { p.epochs[1].Role = rollout.RolePreview },
 			`version 2.0 served schema production as "preview"`,
 		},
 		"a version served the preview schema of another": {
 			func(_ *record, _, p *ledger) {
-				p.epochs = append(p.epochs, epochOf("e9", one, rolePreview, 11, 12))
+				p.epochs = append(p.epochs, epochOf("e9", one, rollout.RolePreview, 11, 12))
 			},
 			"version 1.0 (aaa) served schema preview_bbb of revision bbb",
 		},

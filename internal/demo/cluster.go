@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy/internal/kubelet"
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // endTimeout is how long a worker may take from SIGTERM to its end before it is
@@ -43,9 +44,9 @@ func newProbes() *http.Client {
 	return &http.Client{Timeout: probeTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
-// create makes a pod and starts its worker.
-func (c *cluster) create(ctx context.Context, r *revision, role string) (replica, error) {
-	name := fmt.Sprintf("understudy-%s-%s", r.hash, randomName(5))
+// Create makes a pod and starts its worker.
+func (c *cluster) Create(ctx context.Context, r *rollout.Revision, role string) (rollout.Replica, error) {
+	name := fmt.Sprintf("understudy-%s-%s", r.Hash, randomName(5))
 	log, err := newWorkerLog(logPath(c.dir, name))
 	if err != nil {
 		return nil, err
@@ -57,12 +58,12 @@ func (c *cluster) create(ctx context.Context, r *revision, role string) (replica
 	return p, p.born(ctx, role)
 }
 
-// route makes the Service of a role lead to a pod.
-func (c *cluster) route(role string, to replica) {
-	p := to.(*pod)
+// Route makes the Service of a role lead to a pod: each revision has one.
+func (c *cluster) Route(role string, to []rollout.Replica) {
+	p := to[0].(*pod)
 	s := c.services[role]
 	s.lead(p.log.address)
-	c.say("the %s Service, %s, leads to %s", role, s.url(), p.revision.version)
+	c.say("the %s Service, %s, leads to %s", role, s.url(), p.revision.Version)
 }
 
 // watch runs f until it returns; end waits for it.
@@ -76,7 +77,7 @@ func (c *cluster) all() []*pod {
 }
 
 // pod is the last pod of a revision.
-func (c *cluster) pod(r *revision) *pod {
+func (c *cluster) pod(r *rollout.Revision) *pod {
 	var last *pod
 	for _, p := range c.all() {
 		if p.revision == r {
@@ -91,13 +92,13 @@ func (c *cluster) pod(r *revision) *pod {
 func (c *cluster) end() error {
 	pods := c.all()
 	for _, p := range pods {
-		p.terminate()
+		p.Terminate()
 	}
 	deadline := time.Now().Add(endTimeout)
 	var errs []error
 	for _, p := range pods {
 		if !p.await(time.Until(deadline)) {
-			errs = append(errs, fmt.Errorf("the worker of version %s did not end within %s of SIGTERM and was killed", p.revision.version, endTimeout))
+			errs = append(errs, fmt.Errorf("the worker of version %s did not end within %s of SIGTERM and was killed", p.revision.Version, endTimeout))
 		}
 	}
 	c.watches.Wait()
@@ -110,7 +111,7 @@ func (c *cluster) end() error {
 // tell prints how the workers' logs end.
 func (c *cluster) tell() {
 	for _, p := range c.all() {
-		c.say("the log of version %s, %s, ends:\n%s", p.revision.version, p.name, p.log.last())
+		c.say("the log of version %s, %s, ends:\n%s", p.revision.Version, p.name, p.log.last())
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // start starts the worker. mu is held.
 func (p *pod) start() error {
 	cmd := exec.Command(p.cluster.program, "run",
-		"--config", p.cluster.config, "--podinfo.dir", p.volume.Dir(), "--version", p.revision.version)
+		"--config", p.cluster.config, "--podinfo.dir", p.volume.Dir(), "--version", p.revision.Version)
 	cmd.Env = append(slices.Clone(p.cluster.environ), "POD_NAME="+p.name)
 	cmd.Dir = p.cluster.dir
 	cmd.Stdout, cmd.Stderr = p.log, p.log
@@ -37,15 +37,15 @@ func (p *pod) awaitEnd(worker *process.Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ending {
-		p.cluster.fail(fmt.Errorf("the worker of version %s ended by itself: %v; see the end of its log", p.revision.version, worker.Err()))
+		p.cluster.fail(fmt.Errorf("the worker of version %s ended by itself: %v; see the end of its log", p.revision.Version, worker.Err()))
 	}
 }
 
-// terminate sends SIGTERM, once: the worker drains and ends, and a second one
+// Terminate sends SIGTERM, once: the worker drains and ends, and a second one
 // would cut the drain short.
-func (p *pod) terminate() {
+func (p *pod) Terminate() {
 	if p.sendEnd(syscall.SIGTERM) {
-		p.cluster.say("%s: SIGTERM", p.revision.version)
+		p.cluster.say("%s: SIGTERM", p.revision.Version)
 	}
 	to, err := p.cluster.clock(context.Background())
 	if err != nil {

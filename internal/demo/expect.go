@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // patience is how long what must come to hold may take. Mostly it is a second;
@@ -44,15 +46,15 @@ func (s *story) await(ctx context.Context, look func(ctx context.Context) (compl
 
 // expectTakeover waits until one version has taken production over from
 // another, which serves nothing and claims nothing any more.
-func (s *story) expectTakeover(ctx context.Context, from, to *revision) error {
-	began := s.recorder.latest(to, roleActive).from
-	left := s.recorder.latest(from, roleNone).from
+func (s *story) expectTakeover(ctx context.Context, from, to *rollout.Revision) error {
+	began := s.recorder.latest(to, rollout.RoleActive).from
+	left := s.recorder.latest(from, rollout.RoleNone).from
 	err := s.await(ctx, func(ctx context.Context) (string, error) {
 		all, err := s.board.claimed(ctx, s.board.production, began)
-		if err != nil || all[to.version].Done > 0 {
+		if err != nil || all[to.Version].Done > 0 {
 			return "", err
 		}
-		return fmt.Sprintf("version %s, which is active, has completed no production job", to.version), nil
+		return fmt.Sprintf("version %s, which is active, has completed no production job", to.Version), nil
 	})
 	if err != nil {
 		return err
@@ -67,7 +69,7 @@ func (s *story) expectTakeover(ctx context.Context, from, to *revision) error {
 }
 
 // tellTakeover tells how quick it was.
-func (s *story) tellTakeover(ctx context.Context, from, to *revision, began, left time.Time) error {
+func (s *story) tellTakeover(ctx context.Context, from, to *rollout.Revision, began, left time.Time) error {
 	since, err := s.board.claimed(ctx, s.board.production, began)
 	if err != nil {
 		return err
@@ -77,7 +79,7 @@ func (s *story) tellTakeover(ctx context.Context, from, to *revision, began, lef
 		return err
 	}
 	s.say("ok: %s claimed its first production job %.3f s after it was labelled, %s its last %s; only %s claims now",
-		to.version, since[to.version].First.Sub(began).Seconds(), from.version, relative(ever[from.version].Last.Sub(left)), to.version)
+		to.Version, since[to.Version].First.Sub(began).Seconds(), from.Version, relative(ever[from.Version].Last.Sub(left)), to.Version)
 	return nil
 }
 
@@ -90,20 +92,20 @@ func relative(d time.Duration) string {
 }
 
 // expectGone waits until a version serves nothing, anywhere.
-func (s *story) expectGone(ctx context.Context, r *revision) error {
+func (s *story) expectGone(ctx context.Context, r *rollout.Revision) error {
 	return s.await(ctx, func(ctx context.Context) (string, error) {
 		live, err := s.board.live(ctx, s.schemas(), r)
 		if err != nil || len(live) == 0 {
 			return "", err
 		}
-		return fmt.Sprintf("version %s, whose role is gone, still serves as %s", r.version, live[0].Role), nil
+		return fmt.Sprintf("version %s, whose role is gone, still serves as %s", r.Version, live[0].Role), nil
 	})
 }
 
 // expectOnly waits until a version has completed some production jobs that it
 // claimed from now on, and sees that the other claimed none meanwhile from any
 // of the schemas.
-func (s *story) expectOnly(ctx context.Context, active, other *revision, schemas []string) error {
+func (s *story) expectOnly(ctx context.Context, active, other *rollout.Revision, schemas []string) error {
 	now, err := s.board.clock(ctx)
 	if err != nil {
 		return err
@@ -119,23 +121,23 @@ func (s *story) expectOnly(ctx context.Context, active, other *revision, schemas
 			if err != nil {
 				return "", err
 			}
-			if n := all[other.version].Jobs; n > 0 {
-				return "", &brokenError{fmt.Sprintf("version %s claimed %d jobs of schema %s, which were not its to claim", other.version, n, schema)}
+			if n := all[other.Version].Jobs; n > 0 {
+				return "", &brokenError{fmt.Sprintf("version %s claimed %d jobs of schema %s, which were not its to claim", other.Version, n, schema)}
 			}
 			if schema == s.board.production {
-				done = all[active.version].Done
+				done = all[active.Version].Done
 			}
 		}
 		if done >= expectJobs {
 			return "", nil
 		}
-		return fmt.Sprintf("version %s, the active one, has completed %d of %d production jobs", active.version, done, expectJobs), nil
+		return fmt.Sprintf("version %s, the active one, has completed %d of %d production jobs", active.Version, done, expectJobs), nil
 	})
 }
 
 // expectPreview waits until a version has migrated its own schema and completed
 // jobs of it. Jobs are enqueued there as soon as there is one.
-func (s *story) expectPreview(ctx context.Context, r *revision) error {
+func (s *story) expectPreview(ctx context.Context, r *rollout.Revision) error {
 	schema := s.board.preview(r)
 	return s.await(ctx, func(ctx context.Context) (string, error) {
 		live, err := s.board.live(ctx, []string{schema}, r)
@@ -143,13 +145,13 @@ func (s *story) expectPreview(ctx context.Context, r *revision) error {
 			return "", err
 		}
 		if len(live) == 0 {
-			return fmt.Sprintf("version %s, in preview, does not serve schema %s", r.version, schema), nil
+			return fmt.Sprintf("version %s, in preview, does not serve schema %s", r.Version, schema), nil
 		}
 		s.trickle.lead(schema)
 		all, err := s.board.claimed(ctx, schema, time.Time{})
-		if err != nil || all[r.version].Done >= expectJobs {
+		if err != nil || all[r.Version].Done >= expectJobs {
 			return "", err
 		}
-		return fmt.Sprintf("version %s, in preview, has completed %d of %d jobs of schema %s", r.version, all[r.version].Done, expectJobs, schema), nil
+		return fmt.Sprintf("version %s, in preview, has completed %d of %d jobs of schema %s", r.Version, all[r.Version].Done, expectJobs, schema), nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/rollout"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -63,13 +64,13 @@ func (s *story) ledgers(ctx context.Context) ([]ledger, error) {
 	var all []ledger
 	for _, schema := range schemas {
 		l := ledger{
-			schema: schema, role: roleActive, hash: strings.TrimPrefix(schema, s.board.previews),
+			schema: schema, role: rollout.RoleActive, hash: strings.TrimPrefix(schema, s.board.previews),
 			enqueued: s.trickle.enqueued(schema), attended: schema == s.board.production || schema == s.trickle.leads(),
 		}
 		if schema == s.board.production {
 			l.hash = ""
 		} else {
-			l.role = rolePreview
+			l.role = rollout.RolePreview
 		}
 		if err := l.read(ctx, s.board); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/rollout"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -19,8 +20,8 @@ const (
 // kill kills the active version's process in the middle of jobs, starts it
 // again as a kubelet does, and sees that the jobs are rescued.
 func (s *story) kill(ctx context.Context) error {
-	active := s.rollout.active
-	s.say("> kill the worker of %s, the active one", active.version)
+	active := s.rollout.Active()
+	s.say("> kill the worker of %s, the active one", active.Version)
 	epoch, err := s.onlyEpoch(ctx, active)
 	if err != nil {
 		return err
@@ -40,7 +41,7 @@ func (s *story) kill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("%s: killed with %d jobs in hand; its lease, of %s, is yet to run out", active.version, len(held), lease)
+	s.say("%s: killed with %d jobs in hand; its lease, of %s, is yet to run out", active.Version, len(held), lease)
 	if err := pod.restart(); err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (s *story) kill(ctx context.Context) error {
 }
 
 // onlyEpoch is the epoch of the active version in production.
-func (s *story) onlyEpoch(ctx context.Context, r *revision) (epoch store.WorkerRow, err error) {
+func (s *story) onlyEpoch(ctx context.Context, r *rollout.Revision) (epoch store.WorkerRow, err error) {
 	err = s.await(ctx, func(ctx context.Context) (string, error) {
 		live, err := s.board.live(ctx, []string{s.board.production}, r)
 		if err != nil {
@@ -56,7 +57,7 @@ func (s *story) onlyEpoch(ctx context.Context, r *revision) (epoch store.WorkerR
 		}
 		live = slices.DeleteFunc(live, func(w store.WorkerRow) bool { return w.State != "serving" || s.recorder.wasKilled(w.ID) })
 		if len(live) != 1 {
-			return fmt.Sprintf("version %s, the active one, has %d epochs in schema %s", r.version, len(live), s.board.production), nil
+			return fmt.Sprintf("version %s, the active one, has %d epochs in schema %s", r.Version, len(live), s.board.production), nil
 		}
 		epoch = live[0]
 		return "", nil

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/understudy-worker/understudy/internal/kubelet"
+	"github.com/understudy-worker/understudy/internal/rollout"
 	"github.com/understudy-worker/understudy/reload"
 )
 
@@ -65,13 +66,13 @@ func TestALogsEndIsShort(t *testing.T) {
 func TestAPodsFilesAreThoseOfAKubelet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p := &pod{revision: &revision{"2.0", "4q7dmmmfq9"}, volume: kubelet.New(dir), cluster: &cluster{}}
+	p := &pod{revision: &rollout.Revision{Version: "2.0", Hash: "4q7dmmmfq9"}, volume: kubelet.New(dir), cluster: &cluster{}}
 	for role, want := range map[string]map[string]string{
-		roleActive: {
+		rollout.RoleActive: {
 			"app.kubernetes.io/name": "understudy", "app.kubernetes.io/version": "2.0",
 			"role": "active", "rollouts-pod-template-hash": "4q7dmmmfq9",
 		},
-		roleNone: {
+		rollout.RoleNone: {
 			"app.kubernetes.io/name": "understudy", "app.kubernetes.io/version": "2.0",
 			"rollouts-pod-template-hash": "4q7dmmmfq9",
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/understudy-worker/understudy/internal/kubelet"
 	"github.com/understudy-worker/understudy/internal/process"
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // probeTimeout bounds one readiness probe, as a Kubernetes probe does by default.
@@ -18,7 +19,7 @@ const probeTimeout = time.Second
 // pod is a worker process with its pod files. Its rollout, the timer of its
 // scale-down and the demo's end use it, in any order.
 type pod struct {
-	revision *revision
+	revision *rollout.Revision
 	name     string
 	volume   *kubelet.Volume
 	log      *workerLog
@@ -34,10 +35,10 @@ type pod struct {
 func (p *pod) labels(role string) map[string]string {
 	labels := map[string]string{
 		"app.kubernetes.io/name":     "understudy",
-		"app.kubernetes.io/version":  p.revision.version,
-		"rollouts-pod-template-hash": p.revision.hash,
+		"app.kubernetes.io/version":  p.revision.Version,
+		"rollouts-pod-template-hash": p.revision.Hash,
 	}
-	if role != roleNone {
+	if role != rollout.RoleNone {
 		labels["role"] = role
 	}
 	return labels
@@ -66,18 +67,18 @@ func (p *pod) born(ctx context.Context, role string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stint = p.cluster.recorder.enter(p.revision, role, from)
-	p.cluster.say("%s: a pod starts, %s", p.revision.version, shownRole(role))
+	p.cluster.say("%s: a pod starts, %s", p.revision.Version, shownRole(role))
 	return p.start()
 }
 
-// setRole writes the role label, and notes when by the database's clock.
-func (p *pod) setRole(ctx context.Context, role string) error {
+// SetRole writes the role label, and notes when by the database's clock.
+func (p *pod) SetRole(ctx context.Context, role string) error {
 	from, err := p.cluster.clock(ctx)
 	if err != nil {
 		return err
 	}
 	if err := p.write(role); err != nil {
-		return fmt.Errorf("write the labels of version %s: %w", p.revision.version, err)
+		return fmt.Errorf("write the labels of version %s: %w", p.revision.Version, err)
 	}
 	to, err := p.cluster.clock(ctx)
 	if err != nil {
@@ -87,16 +88,16 @@ func (p *pod) setRole(ctx context.Context, role string) error {
 	defer p.mu.Unlock()
 	p.cluster.recorder.leave(p.stint, to)
 	p.stint = p.cluster.recorder.enter(p.revision, role, from)
-	if role == roleNone {
-		p.cluster.say("%s: its role label is gone; the pod runs on", p.revision.version)
+	if role == rollout.RoleNone {
+		p.cluster.say("%s: its role label is gone; the pod runs on", p.revision.Version)
 	} else {
-		p.cluster.say("%s: its role label is %s", p.revision.version, role)
+		p.cluster.say("%s: its role label is %s", p.revision.Version, role)
 	}
 	return nil
 }
 
-// ready asks the worker's readiness probe.
-func (p *pod) ready(ctx context.Context) bool {
+// Ready asks the worker's readiness probe.
+func (p *pod) Ready(ctx context.Context) bool {
 	address := p.log.address()
 	if address == "" {
 		return false

@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // printer tells what happens, a line at a time, each with the seconds since
@@ -38,7 +40,7 @@ func (p *printer) failure() error {
 
 // shownRole is a role as it is printed.
 func shownRole(role string) string {
-	if role == roleNone {
+	if role == rollout.RoleNone {
 		return "without a role"
 	}
 	return role

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/understudy-worker/understudy/internal/rollout"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -18,7 +19,7 @@ type record struct {
 
 // stint is a stretch of one pod in one role.
 type stint struct {
-	revision revision
+	revision rollout.Revision
 	role     string
 	from     time.Time // from before the label was written
 	to       time.Time // to after the next one was, or the pod was told to end; zero while it lasts
@@ -47,7 +48,7 @@ type recorder struct {
 
 // enter notes that a pod began a stint at that time. It returns the stint's
 // number, for leave.
-func (r *recorder) enter(rev *revision, role string, from time.Time) int {
+func (r *recorder) enter(rev *rollout.Revision, role string, from time.Time) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stints = append(r.stints, stint{revision: *rev, role: role, from: from})
@@ -84,7 +85,7 @@ func (r *recorder) wasKilled(epoch string) bool {
 }
 
 // latest is the last stint of a revision in a role; zero without one.
-func (r *recorder) latest(rev *revision, role string) stint {
+func (r *recorder) latest(rev *rollout.Revision, role string) stint {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range slices.Backward(r.stints) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // The verbs of steps.
@@ -66,20 +68,20 @@ func parseStep(word string) (step, error) {
 // rehearse tries the steps on a rollout without pods, as far as it has one
 // version active and one in preview when they begin.
 func rehearse(steps []step) error {
-	h := &history{}
-	h.deploy(&revision{})
-	h.deploy(&revision{})
+	h := &rollout.History{}
+	h.Deploy(&rollout.Revision{})
+	h.Deploy(&rollout.Revision{})
 	for i, s := range steps {
 		var err error
 		switch s.verb {
 		case verbPromote:
-			_, _, err = h.promote()
+			_, _, err = h.Promote()
 		case verbAbort:
-			_, err = h.abort()
+			_, err = h.Abort()
 		case verbUndo:
-			_, _, err = h.undo()
+			_, _, err = h.Undo()
 		case verbNew:
-			h.deploy(&revision{})
+			h.Deploy(&rollout.Revision{})
 		case verbQuit:
 			if i < len(steps)-1 {
 				err = errors.New("quit: steps follow it: make it the last one")

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
 // story is one run of the demo. The goroutine of play owns it.
@@ -24,7 +26,7 @@ type story struct {
 	board    *board
 	services map[string]*service // by role
 	cluster  *cluster
-	rollout  *rollout
+	rollout  *rollout.BlueGreen
 	trickle  *trickle
 
 	broken []string       // promises that were seen broken while keys were taken
@@ -34,26 +36,26 @@ type story struct {
 // revisions are the versions of a run, from 1.0 on. It is safe for concurrent use.
 type revisions struct {
 	mu  sync.Mutex
-	all []*revision
+	all []*rollout.Revision
 }
 
 // hashLength is how long Argo Rollouts' pod template hashes are.
 const hashLength = 10
 
 // next makes the next version.
-func (r *revisions) next() *revision {
+func (r *revisions) next() *rollout.Revision {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rev := &revision{version: fmt.Sprintf("%d.0", len(r.all)+1), hash: randomName(hashLength)}
+	rev := &rollout.Revision{Version: fmt.Sprintf("%d.0", len(r.all)+1), Hash: randomName(hashLength)}
 	r.all = append(r.all, rev)
 	return rev
 }
 
 // list is every version so far.
-func (r *revisions) list() []*revision {
+func (r *revisions) list() []*rollout.Revision {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]*revision(nil), r.all...)
+	return append([]*rollout.Revision(nil), r.all...)
 }
 
 // schemas are the names of all schemas that there may be, production first.
@@ -136,7 +138,7 @@ func (s *story) curtain(ctx context.Context, err error) error {
 	} else if ctx.Err() != nil {
 		s.say("interrupted: the workers end what they hold, and then all is cleared away")
 	}
-	s.rollout.close()
+	s.rollout.Close()
 	err = errors.Join(err, s.cluster.end())
 	switch {
 	case err != nil:
