@@ -4,6 +4,8 @@ ARGS      ?=
 TESTFLAGS ?= -timeout=20m
 BENCH     ?= .
 FUZZTIME  ?= 1m
+DURATION  ?= 10m
+SEED      ?=
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -13,7 +15,7 @@ LDFLAGS := -X $(APP).buildVersion=$(VERSION) -X $(APP).buildCommit=$(COMMIT)
 # The modules of this repository: its own, and those of examples and benchmarks.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/go.mod))
 
-.PHONY: help demo test build lint bench fuzz clean
+.PHONY: help demo test integration soak build lint bench fuzz clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -24,12 +26,21 @@ demo: ## Run two versions, production and preview, on this machine (ARGS="--scri
 	@exec bin/understudy demo $(ARGS)
 
 test: ## Check everything: formatting, vet, staticcheck, tests with the race detector
-	@hack/install-tools.sh test
+	@hack/install-tools.sh test $(TESTFLAGS)
 	@$(MAKE) --no-print-directory lint
 	@set -e; for module in $(MODULES); do \
 		echo "== go test -race $$module"; \
 		(cd $$module && CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...); \
 	done
+
+integration: ## Run the tests in containers alone (UNDERSTUDY_POSTGRES_IMAGE=postgres:15)
+	@hack/install-tools.sh test $(TESTFLAGS)
+	CGO_ENABLED=1 go test -race -count=1 $(TESTFLAGS) ./integration/...
+
+soak: ## Break everything at random for DURATION (SEED=n for the faults of another soak)
+	@hack/install-tools.sh test
+	UNDERSTUDY_TEST_SOAK_DURATION=$(DURATION) UNDERSTUDY_TEST_SOAK_SEED=$(SEED) CGO_ENABLED=1 \
+		go test -race -count=1 -v -timeout=0 -run '^TestASoak' ./integration
 
 build: ## Build bin/understudy
 	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/understudy ./cmd/understudy
@@ -44,7 +55,7 @@ lint: ## Check formatting, go vet and staticcheck
 	done
 
 bench: ## Run the benchmarks (BENCH=pattern)
-	@hack/install-tools.sh test
+	@hack/install-tools.sh test -short
 	@set -e; for module in $(MODULES); do \
 		(cd $$module && go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout=1h ./...); \
 	done

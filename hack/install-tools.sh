@@ -5,7 +5,10 @@
 # be, one line says what to install.
 #
 #   hack/install-tools.sh demo [the demo's flags]
-#   hack/install-tools.sh test
+#   hack/install-tools.sh test [go test's flags]
+#
+# The tests run servers in containers, which takes a Docker engine and images
+# (postgres-image.sh). Under -short they do not.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -39,6 +42,27 @@ demo_has_server() {
   has_postgres || docker version >/dev/null 2>&1
 }
 
+# uses_containers COMMAND FLAGS says whether a command runs servers in them.
+uses_containers() {
+  case " $* " in
+    *" -short "* | *" --short "* | *" -short=true "* | *" --short=true "*) return 1 ;;
+  esac
+  [ "$1" = test ]
+}
+
+# A Docker engine is not ours to install: it comes with a service and rights.
+check_docker() {
+  complaint=$(docker version 2>&1 >/dev/null) ||
+    fail "the tests run servers in containers, and there is no Docker engine to talk to ($(echo "$complaint" | tail -n 1)):" \
+      "start it, or install it (https://docs.docker.com/engine/install/), or test without: make test TESTFLAGS=-short"
+}
+
+# has_builder says whether the images are here or can be built. The builder is
+# where only root looks for programs.
+has_builder() {
+  hack/postgres-image.sh --check || PATH="$PATH:/usr/sbin" command -v debootstrap >/dev/null 2>&1
+}
+
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -67,6 +91,8 @@ packages() {
     "apt-get compiler") echo gcc libc6-dev ;;
     "apk compiler") echo gcc musl-dev ;;
     "dnf compiler" | "brew compiler") echo gcc ;;
+    "apt-get builder") echo debootstrap debian-archive-keyring ;;
+    "dnf builder" | "apk builder") echo debootstrap ;;
   esac
 }
 
@@ -116,6 +142,7 @@ missing() {
     test)
       has_postgres || echo postgres
       has_compiler || echo compiler
+      ! uses_containers "$@" || has_builder || echo builder
       ;;
   esac
 }
@@ -125,17 +152,21 @@ why() {
   case "$1" in
     postgres) echo "Postgres server binaries (for a temporary server of the demo's or the tests' own)" ;;
     compiler) echo "a C compiler (Go's race detector, under which the tests run, is linked with one)" ;;
+    builder) echo "debootstrap (the images of the tests' containers are built with it)" ;;
   esac
 }
 
 # get installs the things that are missing, or says in one line what to do.
 get() {
-  reasons= wanted=
+  reasons= wanted= unknown=
   for thing in "$@"; do
     reasons="$reasons${reasons:+, }$(why "$thing")"
-    wanted="$wanted${wanted:+ }$(packages "$(manager)" "$thing")"
+    names=$(packages "$(manager)" "$thing")
+    wanted="$wanted${wanted:+ }$names"
+    [ -n "$names" ] || unknown="$unknown${unknown:+, }$(why "$thing")"
   done
-  [ -n "$wanted" ] || fail "missing: $reasons: install them; there is no package manager here that this script knows"
+  [ -n "$(manager)" ] || fail "missing: $reasons: install them; there is no package manager here that this script knows"
+  [ -z "$unknown" ] || fail "missing: $unknown: $(manager) has no package of it"
   advice="install with $(manager): $wanted"
   may_install || fail "missing: $reasons: as root, $advice"
   if ! unattended; then
@@ -147,6 +178,12 @@ get() {
   install $wanted
 }
 
+# get_images sees to what the containers are made of.
+get_images() {
+  hack/postgres-image.sh
+  hack/postgres-image.sh --pgbouncer
+}
+
 main() {
   case "${1:-}" in
     demo | test) ;;
@@ -154,12 +191,15 @@ main() {
   esac
   check_go
   go build -buildvcs=false -o bin/findpostgres ./hack/findpostgres
+  ! uses_containers "$@" || check_docker
   things=$(missing "$@")
-  [ -n "$things" ] || return 0
-  # shellcheck disable=SC2086 # a list of words
-  get $things
-  still=$(missing "$@")
-  [ -z "$still" ] || fail "the packages are installed, yet these are still missing:" $still
+  if [ -n "$things" ]; then
+    # shellcheck disable=SC2086 # a list of words
+    get $things
+    still=$(missing "$@")
+    [ -z "$still" ] || fail "the packages are installed, yet these are still missing:" $still
+  fi
+  ! uses_containers "$@" || get_images
 }
 
 main "$@"

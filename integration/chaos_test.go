@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/understudy-worker/understudy/integration/internal/history"
 )
 
 // chaos breaks things at random. What it does next follows from its seed.
@@ -159,7 +161,11 @@ func (c *chaos) halt() (any, func(ctx context.Context) error) {
 // disconnect terminates every session of the workers on a server.
 func (c *chaos) disconnect() (any, func(ctx context.Context) error) {
 	pl := c.pickPlace()
-	return pl, func(ctx context.Context) error { return pl.terminateAll(ctx) }
+	return pl, func(ctx context.Context) error {
+		from := time.Now()
+		defer func() { pl.broken(history.Interval{From: from, To: time.Now()}, false) }()
+		return pl.terminateAll(ctx)
+	}
 }
 
 // take takes what is to suffer, unless it does already.

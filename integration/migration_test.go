@@ -64,14 +64,17 @@ func TestProductionThatWentDownInTheMiddleOfAMigrationSaysWhatToDoAndIsRepaired(
 		if err == nil {
 			t.Fatalf("%s: the migration succeeded though its server went down", how)
 		}
-		t.Logf("%s: %v", how, err)
+		for _, advice := range []string{"migration 2_slow", "understudy migrate status --target production"} {
+			if !strings.Contains(err.Error(), advice) {
+				t.Errorf("%s: the error does not say %q: %v", how, advice, err)
+			}
+		}
 		th.enqueue(th.production(), "effect", 10, 0)
 		th.untilDone(th.production()) // the version that runs goes on: it needs no more than it has
 		err = th.command(up...)
 		if err == nil {
 			t.Fatalf("%s: a file that was cut off was taken for whole, or run again by itself", how)
 		}
-		t.Logf("again: %v", err)
 		th.repair(err.Error())
 	}
 	th.do(th.command(up...))

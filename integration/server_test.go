@@ -127,7 +127,7 @@ func TestNothingIsLostWhenEveryConnectionIsTerminatedAgainAndAgain(t *testing.T)
 	t.Parallel()
 	th := onOneServer(t)
 	// No worker is to be lost for a connection: its lease outlasts a busy machine.
-	const long = "--worker.lease=15s"
+	const long = "--worker.lease=60s"
 	th.start("a", "active", long)
 	th.start("b", "active", long)
 	th.start("c", "preview", long)

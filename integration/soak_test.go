@@ -15,8 +15,8 @@ import (
 
 // What a soak can be told.
 const (
-	soakDuration = "UNDERSTUDY_SOAK_DURATION" // as 10m
-	soakSeed     = "UNDERSTUDY_SOAK_SEED"     // of another soak, to have the same faults again
+	soakDuration = "UNDERSTUDY_TEST_SOAK_DURATION" // as 10m
+	soakSeed     = "UNDERSTUDY_TEST_SOAK_SEED"     // of another soak, to have the same faults again
 )
 
 // soakRate is how many jobs a second are enqueued in each place.
@@ -54,8 +54,16 @@ func TestASoakOfFaultsLosesNothing(t *testing.T) {
 	th.untilDone(th.preview())
 	c.stopRestarting()
 	verdict := th.check()
-	t.Logf("seed %d, %s\n%s\n%s", seed, duration, c.summary(), verdict)
+	t.Logf("seed %d, %s\n%s\nenqueued: %d\n%s", seed, duration, c.summary(), th.enqueued(), verdict)
 }
 
 // soakRoles are the pods' roles in the beginning and in the end.
 var soakRoles = []string{"active", "active", "preview", "preview"}
+
+// enqueued counts the jobs that the servers have acknowledged.
+func (th *theatre) enqueued() (count int) {
+	for _, pl := range th.places {
+		count += len(pl.enqueued)
+	}
+	return count
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -254,7 +255,9 @@ func (th *theatre) record(ctx context.Context) (*history.Record, error) {
 	for _, w := range th.workers() {
 		<-w.ended
 		runs, readErr := history.Read(w.ledger)
-		err = errors.Join(err, readErr)
+		if !errors.Is(readErr, fs.ErrNotExist) { // a process without an epoch makes none
+			err = errors.Join(err, readErr)
+		}
 		r.Runs = append(r.Runs, runs...)
 		r.Processes = append(r.Processes, w.record())
 	}

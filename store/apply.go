@@ -35,15 +35,22 @@ func (m *migration) apply(ctx context.Context, files fs.FS, table, searchPath st
 	if err != nil {
 		return plain(err)
 	}
-	defer func() { err = errors.Join(err, driver.Close()) }()
+	defer ending(&err, driver.Close)
 	if err := m.describe(ctx, table); err != nil {
 		return err
 	}
 	if err := driver.Lock(); err != nil {
 		return plain(err)
 	}
-	defer func() { err = errors.Join(err, driver.Unlock()) }()
+	defer ending(&err, driver.Unlock)
 	return applyAll(ctx, all, driver)
+}
+
+// ending ends something. That this failed too says nothing more of a failure.
+func ending(err *error, end func() error) {
+	if endErr := end(); *err == nil {
+		*err = endErr
+	}
 }
 
 // driver connects anew: the library closes what it is given.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -19,6 +20,9 @@ const (
 	Immediate Shutdown = "SIGQUIT" // sessions end at once, and the next start recovers
 	Crash     Shutdown = "SIGKILL" // nobody is told
 )
+
+// freezePatience bounds the attempts to freeze a server.
+const freezePatience = 30 * time.Second
 
 // Stop ends the server and waits until its container has ended. Its data stay.
 // One that has ended already is left alone.
@@ -66,10 +70,19 @@ func (p *Postgres) Restart(ctx context.Context, how Shutdown) error {
 // Freeze halts every process of the server where it is. Connections stay open
 // and new ones are taken, yet nobody answers.
 func (s *server) Freeze(ctx context.Context) error {
-	if _, err := s.engine.client.ContainerPause(ctx, s.container.GetContainerID(), client.ContainerPauseOptions{}); err != nil {
-		return fmt.Errorf("freeze a server: %w", err)
+	ctx, cancel := context.WithTimeout(ctx, freezePatience)
+	defer cancel()
+	for {
+		_, err := s.engine.client.ContainerPause(ctx, s.container.GetContainerID(), client.ContainerPauseOptions{})
+		if err == nil {
+			return nil
+		}
+		// runc gives up on a cgroup (version 1) whose processes fork all the time
+		// (github.com/opencontainers/runc, libcontainer/cgroups/fs/freezer.go).
+		if !strings.Contains(err.Error(), "unable to freeze") || ctx.Err() != nil {
+			return fmt.Errorf("freeze a server: %w", err)
+		}
 	}
-	return nil
 }
 
 // Thaw lets a frozen server go on.

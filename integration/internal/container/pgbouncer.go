@@ -54,9 +54,11 @@ func startPgBouncer(ctx context.Context, p *Postgres, logins map[string]string) 
 	run := func(ctx context.Context, options ...testcontainers.ContainerCustomizer) (testcontainers.Container, error) {
 		return testcontainers.Run(ctx, bouncerImage, append(options, bouncerOptions(users)...)...)
 	}
-	// Read-only, for it needs the socket and not the data beside it.
-	share := func(host *container.HostConfig) { host.VolumesFrom = []string{p.container.GetContainerID() + ":ro"} }
-	if b.server, err = p.engine.launch(ctx, bouncerPort, run, share); err != nil {
+	if b.server, err = p.engine.launch(ctx, bouncerPort, run, func(host *container.HostConfig) {
+		// Read-only, for it needs the socket and not the data beside it.
+		host.VolumesFrom = []string{p.container.GetContainerID() + ":ro"}
+		host.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyOnFailure}
+	}); err != nil {
 		return nil, fmt.Errorf("run PgBouncer of %s: %w", bouncerImage, err)
 	}
 	if err := b.awaitReady(ctx, b.ping); err != nil {
@@ -76,6 +78,7 @@ auth_type = scram-sha-256
 auth_file = ` + usersFile + `
 pool_mode = transaction
 max_client_conn = 1000
+default_pool_size = 60
 stats_users = ` + watcher + "\n"
 
 func bouncerOptions(users string) []testcontainers.ContainerCustomizer {
@@ -104,6 +107,14 @@ func (b *PgBouncer) users(logins map[string]string) (string, error) {
 		fmt.Fprintf(&text, "\"%s\" \"%s\"\n", name, all[name])
 	}
 	return text.String(), nil
+}
+
+// Crashed says whether PgBouncer has crashed, after which it was started again.
+// This version does, now and then, when a statement is cancelled under load:
+// https://github.com/pgbouncer/pgbouncer/issues/822.
+func (b *PgBouncer) Crashed(ctx context.Context) (bool, error) {
+	log, err := b.Log(ctx)
+	return strings.Contains(log, " FATAL @"), err
 }
 
 // ping asks PgBouncer itself, not the server behind it. Its console knows the

@@ -1,10 +1,10 @@
 package container
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -85,12 +86,14 @@ func (s *server) Address() string { return net.JoinHostPort(s.engine.host, strco
 
 // Log is what the server has written since it was made.
 func (s *server) Log(ctx context.Context) (string, error) {
-	reader, err := s.container.Logs(ctx)
+	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true}
+	reader, err := s.engine.client.ContainerLogs(ctx, s.container.GetContainerID(), options)
 	if err != nil {
 		return "", fmt.Errorf("read the log of a container: %w", err)
 	}
-	text, err := io.ReadAll(reader)
-	return string(text), errors.Join(err, reader.Close())
+	var text bytes.Buffer
+	_, err = stdcopy.StdCopy(&text, &text, reader)
+	return text.String(), errors.Join(err, reader.Close())
 }
 
 // logTail is the end of the log, or why it cannot be had.

@@ -62,3 +62,21 @@ func (i Interval) touches(from, to time.Time) bool {
 func anyTouches(intervals []Interval, from, to time.Time) bool {
 	return slices.ContainsFunc(intervals, func(i Interval) bool { return i.touches(from, to) })
 }
+
+// awake is when the process has been awake for d since from.
+func (p *Process) awake(from time.Time, d time.Duration) time.Time {
+	until := from.Add(d)
+	for _, frozen := range p.Frozen { // in their order
+		if frozen.touches(from, until) {
+			until = until.Add(frozen.To.Sub(later(frozen.From, from)))
+		}
+	}
+	return until
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

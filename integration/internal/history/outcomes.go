@@ -43,14 +43,15 @@ func (j *judge) withinEpoch(r *run) {
 // recorded checks that what the handler returned is an attempt of the job, if
 // the epoch lived to record it. What was cut short or put off is none.
 func (j *judge) recorded(r *run) {
+	due := r.process.awake(r.until, writeTime)
 	switch {
 	case r.epoch.State != "ended":
 		return
 	case r.Outcome != OutcomeCompleted && r.Outcome != OutcomeFailed && r.Outcome != OutcomeDiscarded:
 		return
-	case anyTouches(r.place.Crashed, r.claimed.Add(-waitTime), r.until.Add(writeTime)):
+	case anyTouches(r.place.Crashed, r.claimed.Add(-waitTime), due):
 		return // the claim went with the server, and fenced the outcome
-	case anyTouches(r.place.Cut, r.until, r.until.Add(writeTime)):
+	case anyTouches(r.place.Cut, r.until, due):
 		return // the worker may have given the outcome up with its lease, and still ended its epoch
 	}
 	job := r.place.jobs[r.JobID]

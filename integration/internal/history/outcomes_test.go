@@ -28,6 +28,12 @@ func TestAnOutcomeMayBeGivenUpWhereTheServerIsCutOff(t *testing.T) {
 	}
 	kept(t, cutOff(13, 20))
 	spoiled(t, cutOff(9, 12), "ended completed in an epoch that lived on")
+	frozen := func(s story) {
+		s.process("a", 1).Frozen = []Interval{between(13, 20)}
+		cutOff(20, 21)(s)
+	}
+	kept(t, frozen)
+	spoiled(t, cutOff(20, 21), "ended completed in an epoch that lived on")
 }
 
 func TestAHandlerWhoseCommitWasNotConfirmedMayFail(t *testing.T) {
