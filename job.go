@@ -75,6 +75,9 @@ const (
 	MaxResultBytes = 1 << 20
 )
 
+// MaxErrorBytes limits the text of an error, which is cut: see ErrorText.
+const MaxErrorBytes = 8 << 10
+
 // Place is where an epoch works: the role that a process has, and the target
 // that it serves in that role. Handlers are made once per epoch, for its place.
 type Place struct {

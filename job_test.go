@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -85,5 +86,27 @@ func TestAJobIsMarkedCompletedOnlyByMarking(t *testing.T) {
 	}
 	if job.MarkCompleted(); !job.MarkedCompleted() {
 		t.Error("a marked job is not marked completed")
+	}
+}
+
+func TestTheTextOfAnErrorIsBoundedAndCanBeStored(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"no such mailbox":           "no such mailbox",
+		"":                          "",
+		"a\x00b\xff\xfec":           "a\uFFFDb\uFFFDc",
+		strings.Repeat("é", 20<<20): "é … (41943040 bytes in all)",
+		strings.Repeat("\x00", 8000): "\uFFFD … (8000 bytes in all)",
+		strings.Repeat("\xff", 9000): "\uFFFD … (9000 bytes in all)",
+		strings.Repeat("e", understudy.MaxErrorBytes):         "eee",
+		strings.Repeat("e", understudy.MaxErrorBytes-1) + "é": "e … (8193 bytes in all)",
+	} {
+		got := understudy.ErrorText(text)
+		if !strings.HasSuffix(got, want) || len(got) > understudy.MaxErrorBytes || !utf8.ValidString(got) || strings.Contains(got, "\x00") {
+			t.Errorf("%.20q: %d bytes that end in %q, want %q", text, len(got), got[max(0, len(got)-40):], want)
+		}
+		if again := understudy.ErrorText(got); again != got {
+			t.Errorf("%.20q: cut twice it ends in %q", text, again[max(0, len(again)-40):])
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package understudy
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // ClaimRequest asks a queue's schema for jobs that are due.
 type ClaimRequest struct {
@@ -48,6 +52,19 @@ func (v Verdict) String() string {
 
 // Final says whether the verdict finishes the job.
 func (v Verdict) Final() bool { return v <= Cancelled }
+
+// ErrorText is the text of an error as jobs and logs keep it, whatever a
+// handler put there: UTF-8 without NUL, which Postgres cannot store, and of at
+// most MaxErrorBytes.
+func ErrorText(text string) string {
+	kept := strings.ToValidUTF8(text[:min(len(text), MaxErrorBytes+1)], "\uFFFD")
+	kept = strings.ReplaceAll(kept, "\x00", "\uFFFD")
+	if len(text) <= MaxErrorBytes && len(kept) <= MaxErrorBytes {
+		return kept
+	}
+	rest := fmt.Sprintf(" … (%d bytes in all)", len(text))
+	return strings.ToValidUTF8(kept[:min(len(kept), MaxErrorBytes-len(rest))], "") + rest
+}
 
 // Outcome is what is recorded of one attempt.
 type Outcome struct {

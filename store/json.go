@@ -48,7 +48,7 @@ func checkJSON(name string, data []byte) error {
 	if !utf8.Valid(data) {
 		return fmt.Errorf("%s is not valid UTF-8", name)
 	}
-	depth := 0
+	depth, written := 0, len(data)
 	for i := 0; i < len(data); {
 		switch c := data[i]; c {
 		case '[', '{':
@@ -66,9 +66,12 @@ func checkJSON(name string, data []byte) error {
 			}
 			i += length
 		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-			length, err := checkNumber(data[i:])
+			length, zeros, err := checkNumber(data[i:])
 			if err != nil {
 				return fmt.Errorf("%s %w", name, err)
+			}
+			if written += zeros; written > understudy.MaxArgsBytes {
+				return fmt.Errorf("%s has more than %d bytes once its numbers are written out", name, understudy.MaxArgsBytes)
 			}
 			i += length
 		default:
@@ -117,23 +120,24 @@ func escaped(data []byte) rune {
 	return rune(code)
 }
 
-// checkNumber checks the JSON number at the start of data and returns its length.
-func checkNumber(data []byte) (int, error) {
-	length, exponentAt := 0, -1
+// checkNumber checks the JSON number at the start of data, and returns its
+// length and how many digits its exponent adds when Postgres writes it out.
+func checkNumber(data []byte) (length, zeros int, err error) {
+	exponentAt := 0
 	for ; length < len(data) && bytes.IndexByte([]byte("+-.0123456789eE"), data[length]) >= 0; length++ {
 		if data[length] == 'e' || data[length] == 'E' {
 			exponentAt = length + 1
 		}
 	}
 	if length > maxNumberBytes {
-		return 0, fmt.Errorf("contains a number of %d characters, the limit is %d", length, maxNumberBytes)
+		return 0, 0, fmt.Errorf("contains a number of %d characters, the limit is %d", length, maxNumberBytes)
 	}
-	if exponentAt < 0 {
-		return length, nil
+	if exponentAt == 0 {
+		return length, 0, nil
 	}
 	exponent, err := strconv.Atoi(string(data[exponentAt:length]))
-	if err != nil || exponent > maxExponent || exponent < -maxExponent {
-		return 0, fmt.Errorf("contains the number %.40s, the limit of an exponent is %d", data[:length], maxExponent)
+	if zeros = max(exponent, -exponent); err != nil || zeros > maxExponent {
+		return 0, 0, fmt.Errorf("contains the number %.40s, the limit of an exponent is %d", data[:length], maxExponent)
 	}
-	return length, nil
+	return length, zeros, nil
 }

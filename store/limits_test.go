@@ -115,6 +115,7 @@ func TestWhatPostgresCannotStoreIsNamedBeforeItIsSent(t *testing.T) {
 		"args deeper than Go's": {store.NewJob{Kind: "a", Args: nested(20_000)}, "args cannot be made JSON"},
 		"args with a long one":  {store.NewJob{Kind: "a", Args: json.RawMessage(strings.Repeat("9", 200_000))}, "args contains a number of 200000 characters, the limit is 10000"},
 		"args with a great one": {store.NewJob{Kind: "a", Args: json.RawMessage("-1.5E+1001")}, "args contains the number -1.5E+1001, the limit of an exponent is 1000"},
+		"args that grow long":   {store.NewJob{Kind: "a", Args: json.RawMessage("[-1e-1000" + strings.Repeat(",1E1000", 1100) + "]")}, "args has more than 1048576 bytes once its numbers are written out"},
 		"metadata with NUL":     {store.NewJob{Kind: "a", Metadata: "\x00"}, `metadata contains \u0000, which Postgres cannot store`},
 	} {
 		_, err := f.Enqueue(t.Context(), c.job)

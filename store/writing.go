@@ -1,8 +1,6 @@
 package store
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -119,17 +117,11 @@ func resultText(o *understudy.Outcome) *string {
 	return &text
 }
 
-// maxErrorBytes bounds how much of an error's text is kept with a job.
-const maxErrorBytes = 8 << 10
-
-// errorText is an error as Postgres can store it: valid, without NUL, bounded.
+// errorText is an error as Postgres can store it; nil for none.
 func errorText(text string) *string {
 	if text == "" {
 		return nil
 	}
-	if len(text) > maxErrorBytes {
-		text = strings.ToValidUTF8(text[:maxErrorBytes], "") + fmt.Sprintf(" … (%d bytes in all)", len(text))
-	}
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	text = understudy.ErrorText(text)
 	return &text
 }

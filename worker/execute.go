@@ -123,6 +123,7 @@ func (s *slot) finish(err error) {
 	cause := s.end()
 	s.took = time.Since(s.started)
 	outcome := judge(s.next.job, err, cause)
+	outcome.Error = understudy.ErrorText(outcome.Error)
 	if err != nil {
 		s.tell(&outcome, err)
 	}

@@ -32,6 +32,35 @@ func TestAPanicIsRetriedWithItsStack(t *testing.T) {
 	})
 }
 
+func TestAnErrorOfAnyLengthIsLoggedAndRecordedInBrief(t *testing.T) {
+	huge := strings.Repeat("e", 20<<20)
+	for what, work := range map[string]handle{
+		"error":   func(context.Context, *understudy.Job) error { return errors.New(huge) },
+		"discard": func(context.Context, *understudy.Job) error { return understudy.Discard(errors.New(huge)) },
+		"panic":   func(context.Context, *understudy.Job) error { panic(huge) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				q := newFakeQueue()
+				id := q.enqueue(1)
+				s := start(t, q, 1, work, nil)
+				synctest.Wait()
+				row, text := q.row(id), s.log.text.String()
+				if len(row.err) > understudy.MaxErrorBytes || !strings.Contains(row.err, " bytes in all)") {
+					t.Errorf("%d bytes are recorded: %.100s", len(row.err), row.err)
+				}
+				if what == "panic" && !strings.Contains(row.err, "execute_test.go") {
+					t.Error("the stack is not recorded")
+				}
+				if len(text) > 4*understudy.MaxErrorBytes || !strings.Contains(text, "eee") {
+					t.Errorf("%d bytes are logged: %.1000s", len(text), text)
+				}
+				s.drained()
+			})
+		})
+	}
+}
+
 func TestGoexitLosesNeitherJobNorSlot(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()

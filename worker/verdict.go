@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/understudy-worker/understudy"
@@ -13,13 +15,25 @@ import (
 // errGoexit stands for a handler that ended its goroutine instead of returning.
 var errGoexit = errors.New("the handler called runtime.Goexit")
 
+// errNoText stands for an error that says nothing.
+var errNoText = errors.New("the handler's error has no text")
+
 // panicError is a handler's panic.
 type panicError struct {
 	value any
 	stack []byte
 }
 
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n\n%s", e.value, e.stack) }
+// maxPanicBytes leaves room for the stack in what is kept of a panic.
+const maxPanicBytes = understudy.MaxErrorBytes / 4
+
+func (e *panicError) Error() string {
+	value := fmt.Sprint(e.value)
+	if len(value) > maxPanicBytes {
+		value = fmt.Sprintf("%s … (%d bytes in all)", strings.ToValidUTF8(value[:maxPanicBytes], ""), len(value))
+	}
+	return fmt.Sprintf("panic: %s\n\n%s", value, e.stack)
+}
 
 // judge turns what a handler returned into an outcome. The cause is why the
 // job's context had ended by then, nil if it had not.
@@ -58,6 +72,7 @@ func judge(job *understudy.Job, err, cause error) (outcome understudy.Outcome) {
 // charge counts the attempt: the job runs again after a backoff, or is given
 // up when it was the last one.
 func charge(job *understudy.Job, reason string) understudy.Outcome {
+	reason = cmp.Or(reason, errNoText.Error()) // an attempt without an error is one that went well
 	if job.Attempt >= job.MaxAttempts {
 		return understudy.Outcome{Job: job, Verdict: understudy.Discarded, Error: reason}
 	}

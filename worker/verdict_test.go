@@ -31,6 +31,7 @@ func TestVerdicts(t *testing.T) {
 		"nil":                             {nil, nil, 1, understudy.Completed, "", 0},
 		"an error":                        {full, nil, 1, understudy.Retried, "mailbox full", backoff},
 		"an error, last attempt":          {full, nil, 3, understudy.Discarded, "mailbox full", 0},
+		"an error without a text":         {errors.New(""), nil, 1, understudy.Retried, "the handler's error has no text", backoff},
 		"discard":                         {understudy.Discard(full), nil, 1, understudy.Discarded, "discard: mailbox full", 0},
 		"discard, wrapped":                {fmt.Errorf("send: %w", understudy.Discard(full)), nil, 1, understudy.Discarded, "send: discard: mailbox full", 0},
 		"snooze":                          {understudy.Snooze(time.Minute), nil, 1, understudy.Snoozed, "", time.Minute},
