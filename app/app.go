@@ -72,7 +72,7 @@ func Run(ctx context.Context, options Options, streams IO) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(streams.Err, "understudy: "+strings.TrimSpace(err.Error()))
+	fmt.Fprintln(streams.Err, "understudy: "+shortened(strings.TrimSpace(err.Error())))
 	return exitCode(err)
 }
 

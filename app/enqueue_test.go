@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -102,6 +103,23 @@ func TestEnqueueRefusesWhatCannotBeMeant(t *testing.T) {
 	}
 	if got := s.jobs(); len(got) != 0 {
 		t.Errorf("%d jobs were enqueued", len(got))
+	}
+}
+
+func TestALongValueIsNotRepeatedWhole(t *testing.T) {
+	t.Parallel()
+	s := migratedShell(t)
+	long := strings.Repeat("é", 50_000)
+	for want, args := range map[string][]string{
+		`for "--scheduled-at" flag: use a time such as`: {"enqueue", "mail", "--scheduled-at=" + long},
+		`for "--priority" flag: strconv.ParseInt: `:     {"enqueue", "mail", "--priority=" + long},
+		"is not the id of a job: use a number":          {"jobs", "show", long},
+		`targets.production.pooler`:                     {"jobs", "list", "--targets.production.pooler=\"" + long},
+	} {
+		s.fails(2, []string{want}, args...)
+		if r := s.run(args...); len(r.err) > 2100 || !utf8.ValidString(r.err) {
+			t.Errorf("%s: %d bytes: %.200q", args[0], len(r.err), r.err)
+		}
 	}
 }
 

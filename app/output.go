@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -81,6 +82,26 @@ func brief(text string) string {
 		return line + " …"
 	}
 	return line
+}
+
+// quoted is a text between quotes, as strconv.Quote writes it.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// shortened is a message without most of a long value that somebody gave and
+// it quotes. What it quotes in other ways may cost it its middle.
+func shortened(message string) string {
+	const longestValue, longest = 200, 2000
+	message = quoted.ReplaceAllStringFunc(message, func(value string) string {
+		if len(value) <= longestValue {
+			return value
+		}
+		return strings.ToValidUTF8(value[:longestValue/2], "") + "…\""
+	})
+	if len(message) <= longest {
+		return message
+	}
+	head, tail := message[:longest/2], message[len(message)-longest/2:]
+	return strings.ToValidUTF8(head, "") + " … " + strings.ToValidUTF8(tail, "")
 }
 
 // stamp is a time as tables show it: RFC 3339 to the second, in UTC.
