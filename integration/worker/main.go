@@ -62,5 +62,7 @@ func (l *ledger) handlers(_ context.Context, env supervisor.Env) (understudy.Han
 		"sleepy":   noted.handler(sleepy),
 		"effect":   noted.handler(effects.make),
 		"hold":     noted.handler(effects.hold),
+		"echo":     noted.handler(func(_ context.Context, job *understudy.Job, _ args) error { return job.SetResult(job.Args) }),
+		"hostile":  noted.hostile(),
 	}, nil
 }

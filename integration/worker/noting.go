@@ -12,8 +12,9 @@ import (
 
 // args are the arguments of every kind of job.
 type args struct {
-	MS    int64 // how long it takes, in milliseconds
-	Times int   // how often it fails before it succeeds
+	MS    int64  // how long it takes, in milliseconds
+	Times int    // how often it fails before it succeeds
+	How   string // which of the hostilities it is
 }
 
 func (a args) takes() time.Duration { return time.Duration(a.MS) * time.Millisecond }

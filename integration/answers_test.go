@@ -1,0 +1,100 @@
+package integration_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// patientLease is not missed when the machine is busy: a worker whose lease is
+// late says so in its log.
+const patientLease = "--worker.lease=30s"
+
+// isWell checks that the pod answers, is in its first epoch, and has had
+// nothing to complain of but for what is expected.
+func (p *pod) isWell(expected ...string) {
+	t := p.th.t
+	t.Helper()
+	var status understudy.Status
+	if body, err := p.get(t.Context(), "/api/status"); err != nil {
+		t.Error(err)
+	} else if err := json.Unmarshal(body, &status); err != nil || status.Problem != "" {
+		t.Errorf("/api/status: %s, error %v", body, err)
+	}
+	if body, err := p.get(t.Context(), "/metrics"); err != nil || !bytes.Contains(body, []byte("\nunderstudy_jobs_finished_total{")) {
+		t.Errorf("/metrics: %.1000s, error %v", body, err)
+	}
+	if n := p.epochs(t.Context(), p.th.production()); n != 1 {
+		t.Errorf("%d epochs, want one", n)
+	}
+	for line := range strings.Lines(p.process().output()) {
+		p.th.fine(line, expected)
+	}
+}
+
+// fine checks one line of a log.
+func (th *theatre) fine(line string, expected []string) {
+	th.t.Helper()
+	const longest = 16 << 10
+	var entry struct{ Level, Msg string }
+	err := json.Unmarshal([]byte(line), &entry)
+	complains := entry.Level != "INFO" && entry.Level != "DEBUG"
+	if err != nil || len(line) > longest || complains && !slices.Contains(expected, entry.Msg) {
+		th.t.Errorf("a line of %d bytes in the log: %.500s", len(line), line)
+	}
+}
+
+func TestWhatIsPostedWithADummyDoesNotCount(t *testing.T) {
+	t.Parallel()
+	th := onOneServer(t)
+	a := th.start("a", "active", patientLease)
+	th.untilServes(a, th.production(), "active")
+	for name, c := range inputs {
+		id, err := a.post(c.input)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		th.production().acknowledged(id)
+	}
+	th.untilDone(th.production())
+	th.untilSQL(th.production(), "plain echo jobs came of it", "SELECT count(*) = $1 AND bool_and(kind = 'echo' AND args = '{}' AND state = 'completed') FROM {schema}.jobs", len(inputs))
+	a.isWell()
+	th.check()
+}
+
+// post asks the process for a job, with an input that nobody asked for in the
+// query and as the body, and returns the job's id.
+func (p *pod) post(in input) (int64, error) {
+	query := url.Values{}
+	for name, text := range in {
+		query.Set(name, text[:min(len(text), 10_000)]) // headers have a limit of their own
+	}
+	target := url.URL{Scheme: "http", Host: p.process().address(), Path: "/dummy", RawQuery: query.Encode()}
+	request, err := http.NewRequestWithContext(p.th.t.Context(), http.MethodPost, target.String(), strings.NewReader(in["args"]))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Expect", "100-continue") // a server that does not want the body says so first
+	client := http.Client{Timeout: patience, Transport: &http.Transport{ExpectContinueTimeout: patience, DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	var made struct{ ID int64 }
+	if err = errors.Join(err, json.Unmarshal(body, &made)); err != nil || response.StatusCode != http.StatusCreated {
+		return 0, fmt.Errorf("%s: %.500q, error %w", response.Status, body, err)
+	}
+	return made.ID, nil
+}
