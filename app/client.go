@@ -16,6 +16,7 @@ import (
 
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 const (
@@ -113,7 +114,7 @@ func explain(ctx context.Context, target reload.Target, err error) error {
 	case strings.Contains(err.Error(), "\n"):
 		return &lineError{err}
 	}
-	return err
+	return supervisor.ExplainPooler(target, err)
 }
 
 // notMigrated says whether a statement met no schema, or one that lacks what

@@ -14,6 +14,10 @@ import (
 	"github.com/understudy-worker/understudy/store"
 )
 
+// defaultLockWait bounds how long a migration waits for another: what holds the
+// lock may be no migration at all.
+const defaultLockWait = 5 * time.Minute
+
 func (a *application) migrateCommand() *cobra.Command {
 	return group("migrate", "Bring a target's schema up to date, or say how far it is", a.migrateUpCommand(), a.migrateStatusCommand())
 }
@@ -21,6 +25,7 @@ func (a *application) migrateCommand() *cobra.Command {
 func (a *application) migrateUpCommand() *cobra.Command {
 	var f aim
 	var out output
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Create a target's schema where it is missing, and migrate it",
@@ -37,6 +42,7 @@ is never dropped, and the command says what to do.`,
 			if err != nil {
 				return err
 			}
+			m.preparer.lockWait = wait
 			report, err := m.up(cmd.Context())
 			if err != nil {
 				return explain(cmd.Context(), m.target, err)
@@ -46,6 +52,7 @@ is never dropped, and the command says what to do.`,
 	}
 	f.flags(cmd, "production")
 	out.flag(cmd, "text")
+	cmd.Flags().DurationVar(&wait, "wait", defaultLockWait, "how long to wait for another session that migrates the schema; 0 for as long as it takes")
 	return cmd
 }
 
@@ -145,7 +152,9 @@ func (m *migrator) failure(ctx context.Context, err error) error {
 	}
 	status, inspectErr := m.inspect(ctx)
 	switch {
-	case inspectErr != nil || !status.Dirty():
+	case inspectErr != nil:
+		return fmt.Errorf("%w: how far the schema came cannot be found out now: when the server is back, ask understudy migrate status --target %s", err, m.target.Name)
+	case !status.Dirty():
 		return err
 	case mark(m.target) != "":
 		return fmt.Errorf("%w: mend it and run migrate up again", err)

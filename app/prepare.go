@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,16 +17,24 @@ import (
 	"github.com/understudy-worker/understudy/store"
 )
 
+// workerLockWait is how long a worker waits for another session that migrates
+// its schema before it reports that, and tries again.
+const workerLockWait = 10 * time.Second
+
 // preparer sees that a target's schema is as far as this binary needs.
 type preparer struct {
-	app fs.FS // Options.Migrations
-	log *slog.Logger
+	app      fs.FS // Options.Migrations
+	log      *slog.Logger
+	lockWait time.Duration // for another session that migrates; 0 for any time
 }
 
 // prepare migrates the target or checks that somebody has, as it is configured.
 func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reload.Target) error {
 	files, err := p.files(target)
 	if err != nil {
+		return err
+	}
+	if err := checkSession(ctx, pool, target); err != nil {
 		return err
 	}
 	status, err := store.Inspect(ctx, pool, target.Schema, files)
@@ -37,11 +47,31 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 	}
 	switch {
 	case status.Serves():
-		return nil
 	case target.Migrations == reload.MigrationsApply:
-		return p.migrate(ctx, target)
+		if err := p.migrate(ctx, target); err != nil {
+			return err
+		}
+	default:
+		return behind(target, status)
 	}
+	return store.CheckGrants(ctx, pool, target.Schema)
+}
+
+// behind says what to run before a schema can be served.
+func behind(target reload.Target, status store.MigrationStatus) error {
 	return fmt.Errorf("schema %q of target %q is %s; run, with the same configuration: understudy migrate up --target %s", target.Schema, target.Name, status, target.Name)
+}
+
+// checkSession finds a pooler of which the configuration says nothing.
+func checkSession(ctx context.Context, pool *pgxpool.Pool, target reload.Target) error {
+	if target.Pooler == reload.PoolerTransaction {
+		return nil
+	}
+	err := pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return store.CheckSession(ctx, conn.Conn()) })
+	if errors.Is(err, store.ErrShared) {
+		return fmt.Errorf("%w: set targets.%s.pooler to transaction", err, target.Name)
+	}
+	return err
 }
 
 // migrate brings the target's schema up to date.
@@ -54,7 +84,9 @@ func (p *preparer) migrate(ctx context.Context, target reload.Target) error {
 	if err != nil {
 		return err
 	}
-	return store.Migrate(ctx, config, store.MigrateOptions{Schema: target.Schema, App: files, Mark: mark(target), Log: p.log})
+	return store.Migrate(ctx, config, store.MigrateOptions{
+		Schema: target.Schema, App: files, Mark: mark(target), LockWait: p.lockWait, Log: p.log,
+	})
 }
 
 // mark is what a schema that this target creates is marked with. Only previews
@@ -95,5 +127,7 @@ func migrationConfig(target reload.Target) (*pgx.ConnConfig, error) {
 	if err != nil { // its text may hold parts of the DSN
 		return nil, fmt.Errorf("targets.%s.%s cannot be parsed: use postgres://login:password@host:5432/database", target.Name, key)
 	}
+	// Nothing is prepared, so that a pooler is found for what it is.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	return config, nil
 }

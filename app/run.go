@@ -94,7 +94,7 @@ func (a *application) newProcess(config reload.Config) (*process, error) {
 	p := &process{config: config, log: log, watcher: watcher}
 	p.server = &server{options: a.Options, config: config, pod: podName(a.Environ), log: log}
 	p.server.metrics = dashboard.NewMetrics(registry, p.sources())
-	prepare := &preparer{app: a.Migrations, log: log}
+	prepare := &preparer{app: a.Migrations, log: log, lockWait: workerLockWait}
 	p.supervisor, err = supervisor.New(supervisor.Options{
 		Snapshots: watcher.Snapshots(), Version: config.Version, Serve: p.server.serve,
 		Prepare: prepare.prepare, Targets: p.targets, Lease: config.Worker.Lease,

@@ -93,6 +93,39 @@ func TestARuntimeLoginNeedsNoMoreThanItsGrants(t *testing.T) {
 	}
 }
 
+func TestALoginThatLacksAGrantIsToldWhich(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	name, password := login(t, f)
+	g := f.withPool(t, loginConfig(f.pool, name, password))
+	needed := strings.Split(`SELECT, INSERT, DELETE ON TABLE claims
+INSERT ON TABLE finished_counts
+SELECT, INSERT ON TABLE finished_jobs
+SELECT, INSERT, UPDATE, DELETE ON TABLE later
+SELECT, UPDATE, DELETE ON TABLE open_jobs
+SELECT, INSERT, UPDATE, DELETE ON TABLE ready
+SELECT ON TABLE slices
+SELECT, INSERT, UPDATE ON TABLE workers
+EXECUTE ON FUNCTION prune`, "\n")
+	f.exec(t, "GRANT USAGE ON SCHEMA {schema} TO "+name)
+	for _, grant := range needed {
+		what, on, _ := strings.Cut(grant, " ON ")
+		kind, object, _ := strings.Cut(on, " ")
+		for privilege := range strings.SplitSeq(what, ", ") {
+			err := store.CheckGrants(t.Context(), g.pool, f.schema)
+			wantError(t, err, privilege+" on "+strings.ToLower(kind)+" "+object)
+			f.exec(t, "GRANT "+privilege+" ON "+kind+" {schema}."+object+" TO "+name)
+		}
+	}
+	if err := store.CheckGrants(t.Context(), g.pool, f.schema); err != nil {
+		t.Error(err)
+	}
+	// And with these it can do all that a worker does.
+	f.exec(t, "GRANT EXECUTE ON FUNCTION {schema}.enqueue, {schema}.enqueue_many, {schema}.cancel, {schema}.retry TO "+name)
+	f.exec(t, "GRANT SELECT ON {schema}.jobs, {schema}.job_counts TO "+name)
+	wholeLife(t, g)
+}
+
 func TestNoErrorTellsAPassword(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"log/slog"
 	"strings"
@@ -23,16 +22,16 @@ type MigrateOptions struct {
 	// it is dirty: a schema that Migrate creates gets it. Empty, as for
 	// production, means that no schema is ever dropped.
 	Mark string
-	Log  *slog.Logger // nil for nowhere
+	// LockWait is how long to wait for another session that migrates the
+	// schema; 0 for as long as ctx lasts.
+	LockWait time.Duration
+	Log      *slog.Logger // nil for nowhere
 }
 
 // PreviewMark is the Mark of a target's preview schemas.
 func PreviewMark(target string) string {
 	return fmt.Sprintf("understudy preview of target %q: dropped and made anew when a migration fails half-way", target)
 }
-
-// lockPoll is how often a migration that waits for another looks again.
-const lockPoll = 100 * time.Millisecond
 
 // lockTimeout bounds how long a statement of a migration waits for a lock, so
 // that it does not stand in the way of the jobs behind it.
@@ -76,6 +75,9 @@ func (m *migration) run(ctx context.Context) error {
 	if status.Serves() { // without a lock: nothing is left to do
 		return nil
 	}
+	if err := m.checkSession(ctx); err != nil {
+		return err
+	}
 	if err := m.lock(ctx); err != nil {
 		return err
 	}
@@ -86,34 +88,6 @@ func (m *migration) run(ctx context.Context) error {
 		return err
 	}
 	return m.up(ctx)
-}
-
-// lock polls for the lock that processes race for, so that no waiter holds a
-// snapshot that CREATE INDEX CONCURRENTLY would wait for.
-func (m *migration) lock(ctx context.Context) error {
-	sql, err := statementsFor(m.Schema)
-	if err != nil {
-		return err
-	}
-	const namespace = 0x756e6473 // "unds"
-	key := fnv.New32a()
-	_, _ = key.Write([]byte(m.Schema))
-	poll := time.NewTicker(lockPoll)
-	defer poll.Stop()
-	for {
-		var locked bool
-		if err := m.conn.QueryRow(ctx, sql.get("try_lock"), namespace, int32(key.Sum32())).Scan(&locked); err != nil {
-			return fmt.Errorf("lock schema %q for migration: %w", m.Schema, err)
-		}
-		if locked {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for another process to migrate schema %q: %w", m.Schema, context.Cause(ctx))
-		case <-poll.C:
-		}
-	}
 }
 
 // prepare sees to it that the schema exists and is clean.

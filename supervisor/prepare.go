@@ -52,6 +52,7 @@ func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, er
 	pause := firstPause
 	for {
 		place, err := r.openOnce(ctx, target)
+		err = ExplainPooler(target, err)
 		if err == nil || ctx.Err() != nil || isFatal(err) {
 			if ctx.Err() != nil {
 				err = nil

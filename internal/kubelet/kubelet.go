@@ -195,3 +195,8 @@ func Labels(labels map[string]string) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// Label formats one label or annotation as the file of a single key, such as
+// metadata.labels['role']: the value as it is. One that the pod does not have
+// makes an empty file, not a missing one.
+func Label(labels map[string]string, key string) string { return labels[key] }

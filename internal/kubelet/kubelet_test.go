@@ -147,3 +147,17 @@ func TestLabelsAreSortedQuotedAndEndWithoutNewline(t *testing.T) {
 		t.Errorf("Labels of nothing = %q", got)
 	}
 }
+
+func TestASingleLabelIsRawAndAMissingOneIsAnEmptyFile(t *testing.T) {
+	t.Parallel()
+	labels := map[string]string{"role": "active", "note": "a\n\"b\""}
+	v := kubelet.New(t.TempDir())
+	write(t, v, map[string]string{"role": kubelet.Label(labels, "role"), "note": kubelet.Label(labels, "note"), "gone": kubelet.Label(labels, "gone")})
+	want := map[string]string{
+		"..data": "-> TS", "TS/role": "active", "TS/note": "a\n\"b\"", "TS/gone": "",
+		"role": "-> ..data/role", "note": "-> ..data/note", "gone": "-> ..data/gone",
+	}
+	if diff := cmp.Diff(want, tree(t, v.Dir())); diff != "" {
+		t.Errorf("volume (-want +got):\n%s", diff)
+	}
+}

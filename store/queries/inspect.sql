@@ -35,3 +35,19 @@ SELECT queue, count(*) AS jobs, extract(epoch FROM now() - min(run_at))::float8 
 -- name: live_workers
 SELECT role, count(*) AS workers FROM {schema}.workers
 WHERE state IN ('serving', 'draining') AND lease_until > now() GROUP BY role;
+
+-- name: lacking_grants
+-- What a worker does to our tables itself; what it calls has its owner's rights.
+SELECT current_user::text, coalesce(string_agg(lacking, ', ' ORDER BY lacking), '') FROM (
+    SELECT format('%s on table %s', privilege, c.relname) AS lacking
+    FROM (VALUES ('claims', '{SELECT,INSERT,DELETE}'::text[]), ('finished_counts', '{INSERT}'), ('finished_jobs', '{SELECT,INSERT}'),
+        ('later', '{SELECT,INSERT,UPDATE,DELETE}'), ('open_jobs', '{SELECT,UPDATE,DELETE}'), ('ready', '{SELECT,INSERT,UPDATE,DELETE}'),
+        ('slices', '{SELECT}'), ('workers', '{SELECT,INSERT,UPDATE}')) AS needed (name, privileges)
+    JOIN pg_class c ON c.relname = needed.name AND c.relnamespace = to_regnamespace($1)
+    CROSS JOIN unnest(needed.privileges) AS privilege
+    WHERE NOT has_table_privilege(c.oid, privilege)
+    UNION ALL
+    SELECT format('EXECUTE on function %s', p.proname)
+    FROM pg_proc p
+    WHERE p.pronamespace = to_regnamespace($1) AND p.proname IN ('add_attempt', 'prune') AND NOT has_function_privilege(p.oid, 'EXECUTE')
+) AS all_of_them;
