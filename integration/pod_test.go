@@ -23,6 +23,7 @@ type pod struct {
 	name          string
 	version, hash string
 	flags         []string // win over the usual ones
+	single        bool     // each label has a file of its own
 	labels        *kubelet.Volume
 	secrets       map[string]*kubelet.Volume // by target
 	wires         map[string]*wire.Wire      // by target
@@ -81,7 +82,7 @@ func (p *pod) label(role string) error {
 		labels["role"] = role
 	}
 	from := time.Now()
-	if err := p.labels.Write(map[string]string{"labels": kubelet.Labels(labels)}); err != nil {
+	if err := p.labels.Write(p.podinfo(labels)); err != nil {
 		return err
 	}
 	to := time.Now()
@@ -92,6 +93,16 @@ func (p *pod) label(role string) error {
 	}
 	p.stints = append(p.stints, history.Stint{Pod: p.name, Role: role, From: from})
 	return nil
+}
+
+// podinfo is the content of the pod's directory.
+func (p *pod) podinfo(labels map[string]string) map[string]string {
+	if !p.single {
+		return map[string]string{"labels": kubelet.Labels(labels)}
+	}
+	return map[string]string{
+		"role": kubelet.Label(labels, "role"), "rollouts-pod-template-hash": kubelet.Label(labels, "rollouts-pod-template-hash"),
+	}
 }
 
 // start starts a process of the pod, as a kubelet starts a container.

@@ -224,9 +224,11 @@ func (th *theatre) enqueue(pl *place, kind string, n int, takes time.Duration) {
 // check ends the pods and proves that all promises were kept.
 func (th *theatre) check() *history.Verdict {
 	th.t.Helper()
+	var ends sync.WaitGroup
 	for _, p := range th.all() {
-		p.end()
+		ends.Go(p.end)
 	}
+	ends.Wait()
 	record, err := th.record(context.WithoutCancel(th.t.Context()))
 	th.do(err)
 	verdict := record.Check()

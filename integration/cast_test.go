@@ -1,0 +1,165 @@
+package integration_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-worker/understudy/integration/internal/container"
+)
+
+// cast are the logins that the documents tell people to make, under names of
+// this test's own, since a server's logins are there for all its databases.
+type cast struct {
+	admin                                login // no superuser: it owns the database and may make logins
+	owner, production, preview, newcomer login
+	producer                             login
+	rename                               *strings.Replacer
+}
+
+// withLogins is a theatre whose places have logins of their own, and whose
+// production was migrated by its owner.
+func withLogins(t *testing.T, server *container.Postgres) (*theatre, *cast) {
+	t.Helper()
+	c := newCast()
+	t.Cleanup(func() { c.leave(t, server) }) // after the database, in which they own things
+	th := emptyTheatre(t, server, server)
+	c.enter(th)
+	th.production().login, th.preview().login = c.production, c.preview
+	return th, c
+}
+
+func newCast() *cast {
+	suffix := "_" + strings.ToLower(rand.Text()[:10])
+	named := func(name string) login { return login{name + suffix, rand.Text()} }
+	c := &cast{
+		admin: named("understudy_admin"), owner: named("understudy_owner"), production: named("understudy_production"),
+		preview: named("understudy_preview"), newcomer: named("understudy_newcomer"), producer: named("shop_producer"),
+	}
+	var pairs []string
+	for _, who := range c.all() {
+		pairs = append(pairs, strings.TrimSuffix(who.name, suffix), who.name)
+	}
+	c.rename = strings.NewReplacer(pairs...)
+	return c
+}
+
+// all are the logins, in an order in which they can be dropped.
+func (c *cast) all() []login {
+	return []login{c.producer, c.newcomer, c.preview, c.production, c.owner, c.admin}
+}
+
+// enter follows the documents from an empty database to a producer's login.
+func (c *cast) enter(th *theatre) {
+	th.t.Helper()
+	pl := th.production()
+	superuser := pl.pool.Config().ConnConfig
+	th.do(execute(superuser, "CREATE ROLE "+c.admin.name+" LOGIN CREATEROLE PASSWORD '"+c.admin.password+"'"))
+	th.do(execute(superuser, "ALTER DATABASE "+pgx.Identifier{pl.database}.Sanitize()+" OWNER TO "+c.admin.name))
+	admin := th.config(c.admin)
+	th.do(execute(admin, c.rename.Replace(document(th.t, "logins.sql"))))
+	for _, who := range []login{c.owner, c.production, c.preview} {
+		th.do(setPassword(admin, who))
+	}
+	_, err := th.commandAs(c.owner, "migrate", "up", "--target=production")
+	th.do(err)
+	th.do(execute(admin, c.rename.Replace(block(th.t, "CREATE USER shop_producer;"))))
+	th.do(setPassword(admin, c.producer))
+}
+
+func setPassword(as *pgx.ConnConfig, who login) error {
+	return execute(as, "ALTER ROLE "+who.name+" PASSWORD '"+who.password+"'")
+}
+
+// execute runs statements on a connection of their own.
+func execute(as *pgx.ConnConfig, sql string) error {
+	ctx := context.Background()
+	conn, err := pgx.ConnectConfig(ctx, as)
+	if err != nil {
+		return err
+	}
+	_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// leave drops the logins.
+func (c *cast) leave(t *testing.T, server *container.Postgres) {
+	config, err := pgx.ParseConfig(server.DSN("postgres"))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, who := range c.all() {
+		if err := execute(config, "DROP ROLE IF EXISTS "+who.name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// document is a file of the documentation.
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// block is the block of statements in psql.md that begins so.
+func block(t *testing.T, first string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(document(t, "psql.md"), "```sql\n"+first)
+	if !found {
+		t.Fatalf("psql.md has no block that begins with %q", first)
+	}
+	statements, _, _ := strings.Cut(rest, "```")
+	return first + statements
+}
+
+// config is how a login connects to the theatre's database.
+func (th *theatre) config(who login) *pgx.ConnConfig {
+	th.t.Helper()
+	pl := th.production()
+	config, err := pgx.ParseConfig(pl.server.LoginDSN(who.name, who.password, pl.database))
+	th.do(err)
+	return config
+}
+
+// session is a connection of a login's.
+func (th *theatre) session(who login) *pgx.Conn {
+	th.t.Helper()
+	conn, err := pgx.ConnectConfig(th.t.Context(), th.config(who))
+	th.do(err)
+	th.t.Cleanup(func() { _ = conn.Close(context.Background()) }) // may have been terminated
+	return conn
+}
+
+// commandAs runs a command of the program as a login, and returns what it prints.
+func (th *theatre) commandAs(who login, args ...string) (string, error) {
+	return th.commandVia(th.production().server, who, args...)
+}
+
+// front is what leads to a server.
+type front interface {
+	LoginDSN(login, password, database string) string
+}
+
+// commandVia is commandAs by way of a pooler.
+func (th *theatre) commandVia(way front, who login, args ...string) (string, error) {
+	for target, pl := range th.places {
+		args = append(args, "--targets."+target+".dsn="+way.LoginDSN(who.name, who.password, pl.database), "--targets."+target+".schema="+pl.schema)
+	}
+	out, err := exec.Command(th.program, args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s %s as %s: %w: %s", args[0], args[1], who.name, err, out)
+	}
+	return string(out), err
+}

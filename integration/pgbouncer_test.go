@@ -1,0 +1,172 @@
+package integration_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/understudy-worker/understudy/integration/internal/container"
+	"github.com/understudy-worker/understudy/integration/internal/history"
+)
+
+// behindPgBouncer is a theatre on a server of its own that the workers reach
+// through PgBouncer in transaction mode.
+func behindPgBouncer(t *testing.T) (*theatre, *cast, *container.PgBouncer) {
+	t.Helper()
+	server := container.StartPostgres(t, nil)
+	th, c := withLogins(t, server)
+	bouncer := container.StartPgBouncer(t, server, map[string]string{
+		c.production.name: c.production.password, c.preview.name: c.preview.password,
+	})
+	for _, pl := range th.places {
+		pl.front = bouncer.Address()
+	}
+	return th, c, bouncer
+}
+
+// startPooled starts a pod that knows of the pooler, and migrates past it.
+func (th *theatre) startPooled(name, role string) *pod {
+	th.t.Helper()
+	pl := th.preview()
+	past := pl.server.LoginDSN(pl.login.name, pl.login.password, pl.database)
+	return th.start(name, role, "--targets.production.pooler=transaction",
+		"--targets.preview.pooler=transaction", "--targets.preview.migrate_dsn="+past)
+}
+
+// pooledSessions are the workers' sessions that came through the pooler, whose
+// way to the server is its socket, and those that did not.
+const pooledSessions = `SELECT count(*) FILTER (WHERE client_addr IS NULL) AS pooled, count(*) FILTER (WHERE client_addr IS NOT NULL) AS others
+	FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^[a-z]+/(production|preview)'`
+
+// onlyPooled sees that all of the workers' sessions came through the pooler.
+func (th *theatre) onlyPooled() {
+	th.t.Helper()
+	var pooled, others int
+	th.do(th.production().pool.QueryRow(th.t.Context(), pooledSessions).Scan(&pooled, &others))
+	if pooled == 0 || others != 0 {
+		th.t.Errorf("%d sessions of workers came through PgBouncer and %d did not", pooled, others)
+	}
+}
+
+// excuse says, if PgBouncer has crashed, that workers could not always reach
+// the servers since a moment.
+func (th *theatre) excuse(bouncer *container.PgBouncer, since time.Time) (crashed bool) {
+	th.t.Helper()
+	crashed, err := bouncer.Crashed(th.t.Context())
+	th.do(err)
+	for _, pl := range th.places {
+		if crashed {
+			pl.broken(history.Interval{From: since, To: time.Now()}, false)
+		}
+	}
+	return crashed
+}
+
+func TestBehindPgBouncerRolesChangeAndNothingIsLost(t *testing.T) {
+	t.Parallel()
+	th, _, bouncer := behindPgBouncer(t)
+	begun := time.Now()
+	a, b := th.startPooled("a", "active"), th.startPooled("b", "preview")
+	th.untilServes(a, th.production(), "active")
+	th.untilServes(b, th.preview(), "preview")
+	stop := th.produce(60, 31, th.production(), th.preview())
+	for range 3 {
+		th.untilMore(th.production(), 30)
+		th.untilMore(th.preview(), 30)
+		th.onlyPooled()
+		a, b = b, a
+		th.do(b.SetRole(t.Context(), "preview"))
+		th.do(a.SetRole(t.Context(), "active"))
+		th.untilServes(a, th.production(), "active")
+		th.untilServes(b, th.preview(), "preview")
+	}
+	stop()
+	th.untilDone(th.production())
+	th.untilDone(th.preview())
+	crashed := th.excuse(bouncer, begun)
+	if lost := th.check().Lost; lost != 0 && !crashed {
+		t.Errorf("%d jobs were lost with their worker, and none was killed", lost)
+	}
+}
+
+func TestBehindPgBouncerNothingIsLostWhenWorkersAreKilledAndTheServerRestarts(t *testing.T) {
+	t.Parallel()
+	th, _, bouncer := behindPgBouncer(t)
+	begun := time.Now()
+	pl := th.production()
+	a, b := th.startPooled("a", "active"), th.startPooled("b", "active")
+	th.untilServes(a, pl, "active")
+	th.untilServes(b, pl, "active")
+	stop := th.produce(60, 32, pl)
+	for _, how := range shutdowns {
+		th.untilMore(pl, 30)
+		th.until("a runs something", func(context.Context) bool { return a.process().busy() })
+		a.process().kill()
+		th.do(a.start())
+		th.untilMore(pl, 30)
+		from := time.Now()
+		th.restart(how)
+		th.untilSQL(pl, "workers are back", "SELECT pooled > 0 FROM ("+pooledSessions+") s")
+		th.untilMore(pl, 30)
+		pl.broken(history.Interval{From: from, To: time.Now()}, false) // PgBouncer takes its time to try again
+		th.onlyPooled()
+	}
+	stop()
+	th.untilDone(pl)
+	th.excuse(bouncer, begun)
+	th.check()
+}
+
+func TestBehindPgBouncerARunningJobIsCancelledByPolling(t *testing.T) {
+	t.Parallel()
+	th, _, _ := behindPgBouncer(t)
+	pl := th.production()
+	a := th.startPooled("a", "active")
+	th.untilServes(a, pl, "active")
+	th.enqueue(pl, "slow", 1, patience)
+	th.until("it runs", func(context.Context) bool { return a.process().busy() })
+	state, err := pl.jobs.Cancel(t.Context(), pl.enqueued[0])
+	th.do(err)
+	if state != "running" {
+		t.Errorf("the job is %s, want running until its handler has returned", state)
+	}
+	th.untilSQL(pl, "it is cancelled", "SELECT EXISTS (SELECT FROM {schema}.jobs WHERE state = 'cancelled')")
+	var listening int
+	th.do(pl.pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'").Scan(&listening))
+	if listening != 0 {
+		t.Errorf("%d sessions listen through a pooler, which hears nothing", listening)
+	}
+	th.check()
+}
+
+func TestAPoolerThatTheConfigurationDoesNotNameIsFoundOut(t *testing.T) {
+	t.Parallel()
+	th, c, bouncer := behindPgBouncer(t)
+	pl := th.production()
+	a := th.start("a", "active")
+	th.untilSays(a, "unsupported startup parameter", "set targets.production.pooler to transaction")
+	th.do(ignoreStartupParameters(t.Context(), bouncer))
+	th.untilSays(a, "lends its sessions for one transaction", "set targets.production.pooler to transaction")
+	if a.Ready(t.Context()) || a.epochs(t.Context(), pl) != 0 {
+		t.Error("it worked through a pooler that it knows nothing of")
+	}
+	a.end()
+	out, err := th.commandVia(bouncer, c.preview, "migrate", "up", "--target=preview")
+	if err == nil || !strings.Contains(err.Error(), "migrate_dsn") {
+		t.Errorf("migrate up ended with %v and printed %s", err, out)
+	}
+	var made int
+	th.do(pl.pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_class WHERE relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('preview', 'public'))").Scan(&made))
+	if made != 0 {
+		t.Errorf("a migration through the pooler made %d tables", made)
+	}
+}
+
+// ignoreStartupParameters has PgBouncer pass over all that a worker sets for its
+// sessions, as people tell it to so that programs connect.
+func ignoreStartupParameters(ctx context.Context, bouncer *container.PgBouncer) error {
+	parameters := "tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count, idle_in_transaction_session_timeout, tcp_user_timeout"
+	_, err := bouncer.Exec(ctx, "sh", "-c", "echo 'ignore_startup_parameters = "+parameters+"' >>/etc/pgbouncer/pgbouncer.ini; kill -HUP 1")
+	return err
+}
