@@ -92,10 +92,10 @@ func TestAJobIsMarkedCompletedOnlyByMarking(t *testing.T) {
 func TestTheTextOfAnErrorIsBoundedAndCanBeStored(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"no such mailbox":           "no such mailbox",
-		"":                          "",
-		"a\x00b\xff\xfec":           "a\uFFFDb\uFFFDc",
-		strings.Repeat("é", 20<<20): "é … (41943040 bytes in all)",
+		"no such mailbox":            "no such mailbox",
+		"":                           "",
+		"a\x00b\xff\xfec":            "a\uFFFDb\uFFFDc",
+		strings.Repeat("é", 20<<20):  "é … (41943040 bytes in all)",
 		strings.Repeat("\x00", 8000): "\uFFFD … (8000 bytes in all)",
 		strings.Repeat("\xff", 9000): "\uFFFD … (9000 bytes in all)",
 		strings.Repeat("e", understudy.MaxErrorBytes):         "eee",

@@ -180,10 +180,3 @@ func (p *pod) epochs(ctx context.Context, pl *place) (count int) {
 	_ = pl.pool.QueryRow(ctx, pl.sql("SELECT count(*) FROM {schema}.workers WHERE pod = $1"), p.name).Scan(&count)
 	return count
 }
-
-// sessions counts the pod's sessions on a target's server.
-func (p *pod) sessions(ctx context.Context, pl *place) (count int, err error) {
-	err = pl.pool.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, $1)",
-		fmt.Sprintf("%s/%s", p.name, pl.target)).Scan(&count)
-	return count, err
-}

@@ -36,8 +36,9 @@ func TestAFrozenWorkerThatWakesAfterTheRescueChangesNothing(t *testing.T) {
 	th.untilServes(a, th.production(), "active")
 	th.untilServes(b, th.production(), "active")
 	for range 2 {
-		th.enqueue(th.production(), "effect", 30, 500*time.Millisecond)
-		th.enqueue(th.production(), "slow", 30, 500*time.Millisecond)
+		// More than b can take alone.
+		th.enqueue(th.production(), "effect", 100, 500*time.Millisecond)
+		th.enqueue(th.production(), "slow", 100, 500*time.Millisecond)
 		th.until("a runs something", func(context.Context) bool { return a.process().busy() })
 		begun := a.epochs(t.Context(), th.production())
 		th.do(a.process().freeze())
@@ -54,6 +55,31 @@ func TestAFrozenWorkerThatWakesAfterTheRescueChangesNothing(t *testing.T) {
 	if lost := th.check().Lost; lost == 0 {
 		t.Error("the frozen worker lost no job: nothing was tried")
 	}
+}
+
+func TestAFrozenWorkerThatWakesWhileItsJobsRunElsewhereChangesNothing(t *testing.T) {
+	t.Parallel()
+	th := onOneServer(t)
+	a := th.start("a", "active")
+	th.untilServes(a, th.production(), "active")
+	// They end by themselves while a is frozen: a has their outcomes the moment it wakes.
+	const takes = 2 * lease
+	th.enqueue(th.production(), "stubborn", 20, takes)
+	th.until("a runs something", func(context.Context) bool { return a.process().busy() })
+	over := time.Now().Add(takes)
+	th.do(a.process().freeze())
+	th.start("b", "active")
+	const rescued = "SELECT EXISTS (SELECT FROM {schema}.jobs j JOIN {schema}.workers w ON w.id = j.worker_id WHERE j.state = 'running' AND j.losses > 0 AND w.pod = 'b')"
+	th.untilSQL(th.production(), "b runs what a held", rescued)
+	th.do(pause(t.Context(), time.Until(over)))
+	th.do(a.process().thaw())
+	th.until("a has found out that its lease is gone", func(ctx context.Context) bool {
+		return a.epochs(ctx, th.production()) > 1
+	})
+	th.untilDone(th.production())
+	th.untilSQL(th.production(), "b has completed what a held",
+		"SELECT bool_and(w.pod = 'b') FROM {schema}.jobs j JOIN {schema}.workers w ON w.id = j.worker_id WHERE j.losses > 0")
+	th.check()
 }
 
 func TestAWorkerThatIsFrozenForLessThanItsLeaseGoesOn(t *testing.T) {

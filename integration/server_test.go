@@ -105,9 +105,11 @@ func (th *theatre) inTheMiddle(statement, table string, do func()) {
 	th.t.Helper()
 	pl := th.production()
 	ctx := th.t.Context()
-	// Nothing may be enqueued during some locks, and what was before gets to every statement.
+	// Nothing can be enqueued during some locks: these get to every statement, sooner or later.
 	for _, kind := range []string{"slow", "flaky", "effect"} {
-		th.enqueue(pl, kind, 10, 300*time.Millisecond)
+		for takes := 300 * time.Millisecond; takes < lease; takes *= 2 {
+			th.enqueue(pl, kind, 5, takes)
+		}
 	}
 	conn, err := pgx.ConnectConfig(ctx, pl.pool.Config().ConnConfig)
 	th.do(err)

@@ -92,7 +92,8 @@ func (th *theatre) close() {
 	}
 	th.tasks.Wait()
 	if dir := os.Getenv(keepVariable); dir != "" && th.t.Failed() {
-		th.do(os.CopyFS(filepath.Join(dir, th.t.Name()), os.DirFS(th.dir)))
+		kept := filepath.Join(dir, th.t.Name())
+		th.do(errors.Join(os.RemoveAll(kept), os.CopyFS(kept, os.DirFS(th.dir))))
 	}
 	for _, w := range th.workers() {
 		for _, crash := range w.crashes() {
@@ -216,7 +217,7 @@ func (th *theatre) enqueue(pl *place, kind string, n int, takes time.Duration) {
 	th.t.Helper()
 	jobs := make([]store.NewJob, n)
 	for i := range jobs {
-		jobs[i] = store.NewJob{Kind: kind, Args: map[string]any{"MS": takes.Milliseconds()}}
+		jobs[i] = store.NewJob{Kind: kind, Args: map[string]any{"MS": takes.Milliseconds(), "Times": 1}}
 	}
 	th.do(pl.enqueue(th.t.Context(), jobs...))
 }

@@ -43,7 +43,7 @@ func (p *pod) launch(n int) (*worker, error) {
 		life: history.Process{Pod: p.name, N: n, Started: time.Now()},
 	}
 	cmd := exec.Command(p.th.program, append(p.usualFlags(), p.flags...)...)
-	cmd.Env = append(os.Environ(), "POD_NAME="+p.name, "APP_VERSION="+p.version, "GORACE=halt_on_error=1 atexit_sleep_ms=100",
+	cmd.Env = append(os.Environ(), "POD_NAME="+p.name, "APP_VERSION="+p.version,
 		history.FileVariable+"="+w.ledger, history.ProcessVariable+"="+strconv.Itoa(n))
 	cmd.Stdout, cmd.Stderr = log, log
 	w.process, err = process.Start(cmd, syscall.SIGKILL)

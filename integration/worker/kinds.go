@@ -67,7 +67,7 @@ type effects struct {
 
 // make makes an effect and completes its job in one transaction.
 func (e effects) make(ctx context.Context, job *understudy.Job, a args) error {
-	return pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
+	return soon(pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
 		table := pgx.Identifier{job.Schema, "effects"}.Sanitize()
 		_, err := tx.Exec(ctx, "INSERT INTO "+table+" (job_id, pod, process) VALUES ($1, $2, $3)", job.ID, e.pod, e.process)
 		if err != nil {
@@ -77,11 +77,20 @@ func (e effects) make(ctx context.Context, job *understudy.Job, a args) error {
 			return err
 		}
 		return store.CompleteTx(ctx, tx, job)
-	})
+	}))
 }
 
 // hold keeps a connection of the pool for as long as it works.
 func (e effects) hold(ctx context.Context, _ *understudy.Job, a args) error {
 	_, err := e.pool.Exec(ctx, "SELECT pg_sleep($1)", a.takes().Seconds())
-	return err
+	return soon(err)
+}
+
+// soon asks for another attempt before long: the usual backoff grows longer
+// than tests wait, while servers break all the time.
+func soon(err error) error {
+	if err == nil {
+		return nil
+	}
+	return understudy.RetryAfter(5*retryPause, err)
 }
