@@ -15,6 +15,9 @@ LDFLAGS := -X $(APP).buildVersion=$(VERSION) -X $(APP).buildCommit=$(COMMIT)
 # The modules of this repository: its own, and those of examples and benchmarks.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/go.mod))
 
+# The packages whose tests fill the machine by themselves: nothing else runs beside them.
+CONTAINERS := understudy/integration
+
 .PHONY: help demo test integration soak build lint bench fuzz clean
 
 help: ## Say what can be made
@@ -30,12 +33,14 @@ test: ## Check everything: formatting, vet, staticcheck, tests with the race det
 	@$(MAKE) --no-print-directory lint
 	@set -e; for module in $(MODULES); do \
 		echo "== go test -race $$module"; \
-		(cd $$module && CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...); \
+		(cd $$module && CGO_ENABLED=1 go test -race $(TESTFLAGS) $$(go list ./... | grep -v $(CONTAINERS))); \
 	done
+	@echo "== go test -race ./integration/..."
+	@CGO_ENABLED=1 go test -race -p 1 $(TESTFLAGS) ./integration/...
 
 integration: ## Run the tests in containers alone (UNDERSTUDY_POSTGRES_IMAGE=postgres:15)
 	@hack/install-tools.sh test $(TESTFLAGS)
-	CGO_ENABLED=1 go test -race -count=1 $(TESTFLAGS) ./integration/...
+	CGO_ENABLED=1 go test -race -p 1 -count=1 $(TESTFLAGS) ./integration/...
 
 soak: ## Break everything at random for DURATION (SEED=n for the faults of another soak)
 	@hack/install-tools.sh test

@@ -16,7 +16,7 @@ func TestNothingIsLostWhenTheDiskOfTheServerIsFull(t *testing.T) {
 	th := newTheatre(t, server, server)
 	th.start("a", "active")
 	th.start("b", "active")
-	stop := th.produce(100, 7, th.production())
+	stop := th.produce(50, 7, th.production())
 	for range 2 {
 		th.untilMore(th.production(), 100)
 		th.do(th.breakServer(th.production(), container.Crash, func() error { // it may panic over its log

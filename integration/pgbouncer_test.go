@@ -42,11 +42,14 @@ const pooledSessions = `SELECT count(*) FILTER (WHERE client_addr IS NULL) AS po
 // onlyPooled sees that all of the workers' sessions came through the pooler.
 func (th *theatre) onlyPooled() {
 	th.t.Helper()
-	var pooled, others int
-	th.do(th.production().pool.QueryRow(th.t.Context(), pooledSessions).Scan(&pooled, &others))
-	if pooled == 0 || others != 0 {
-		th.t.Errorf("%d sessions of workers came through PgBouncer and %d did not", pooled, others)
-	}
+	th.until("workers have sessions", func(ctx context.Context) bool {
+		var pooled, others int
+		err := th.production().pool.QueryRow(ctx, pooledSessions).Scan(&pooled, &others)
+		if others != 0 {
+			th.t.Errorf("%d sessions of workers did not come through PgBouncer", others)
+		}
+		return err == nil && pooled > 0
+	})
 }
 
 // excuse says, if PgBouncer has crashed, that workers could not always reach

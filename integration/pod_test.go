@@ -124,8 +124,13 @@ func (p *pod) process() *worker {
 	return p.processes[len(p.processes)-1]
 }
 
+// probeTimeout bounds one readiness probe, as a Kubernetes probe does by default.
+const probeTimeout = time.Second
+
 // Ready asks the readiness probe.
 func (p *pod) Ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	_, err := p.get(ctx, "/health/ready")
 	return err == nil
 }

@@ -11,7 +11,7 @@ func TestNothingIsLostWhenWorkersAreKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	th := onOneServer(t)
 	pods := []*pod{th.start("a", "active"), th.start("b", "active"), th.start("c", "preview")}
-	stop := th.produce(100, 1, th.production(), th.preview())
+	stop := th.produce(50, 1, th.production(), th.preview())
 	for round := range 9 {
 		p := pods[round%len(pods)]
 		pl := th.production()

@@ -52,7 +52,7 @@ func TestNothingIsLostWhenTheServerRestartsUnderLoad(t *testing.T) {
 	th.start("a", "active")
 	th.start("b", "active")
 	th.start("c", "preview")
-	stop := th.produce(100, 2, th.production(), th.preview())
+	stop := th.produce(50, 2, th.production(), th.preview())
 	th.untilMore(th.preview(), 20)
 	for range 2 {
 		for _, how := range shutdowns {
@@ -87,7 +87,7 @@ func TestNothingIsLostWhenTheServerGoesDownInTheMiddleOf(t *testing.T) {
 			th := onOwnServer(t)
 			th.start("a", "active")
 			th.start("b", "active")
-			stop := th.produce(100, 3, th.production())
+			stop := th.produce(50, 3, th.production())
 			for statement, table := range moments {
 				th.untilMore(th.production(), 20)
 				th.inTheMiddle(statement, table, func() { th.restart(how) })
@@ -133,7 +133,7 @@ func TestNothingIsLostWhenEveryConnectionIsTerminatedAgainAndAgain(t *testing.T)
 	th.start("a", "active", long)
 	th.start("b", "active", long)
 	th.start("c", "preview", long)
-	stop := th.produce(100, 4, th.production(), th.preview())
+	stop := th.produce(50, 4, th.production(), th.preview())
 	th.untilMore(th.preview(), 20)
 	for range 10 {
 		th.untilMore(th.production(), 30)

@@ -34,15 +34,11 @@ const (
 	flowRate = 20
 	// runOn is how long pods run on before they are scaled down.
 	runOn = 2 * time.Second
-	// calmLease is longer than other tests': few pods are killed here, and none
-	// may be missed for a busy machine.
-	calmLease = 6 * time.Second
 )
 
 // newStage is a stage in a theatre.
 func newStage(th *theatre, flags ...string) *stage {
 	th.lag = 300 * time.Millisecond
-	flags = append(flags, fmt.Sprintf("--worker.lease=%s", calmLease))
 	return &stage{theatre: th, flags: flags, cast: map[string][]*pod{}, services: map[string]string{}}
 }
 

@@ -25,8 +25,11 @@ import (
 const (
 	// patience bounds every wait of these tests.
 	patience = 90 * time.Second
-	// lease is the workers' lease: short, so that one that is gone is missed soon.
-	lease = 3 * time.Second
+	// lease is the workers' lease: short, so that one that is gone is missed soon,
+	// and long enough for a busy machine to renew it.
+	lease = 6 * time.Second
+	// answerTime is how long a process may take to answer over HTTP.
+	answerTime = 10 * time.Second
 )
 
 // keepVariable names a directory to which a test that fails copies the logs
@@ -73,7 +76,7 @@ func emptyTheatre(t *testing.T, production, preview *container.Postgres) *theatr
 	t.Helper()
 	th := &theatre{
 		t: t, dir: t.TempDir(), program: ledgerWorker(t), places: map[string]*place{},
-		probes: &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
+		probes: &http.Client{Timeout: answerTime, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	database := production.Database(t)
 	th.places["production"] = newPlace(t, "production", production, database)
@@ -225,6 +228,9 @@ func (th *theatre) enqueue(pl *place, kind string, n int, takes time.Duration) {
 // check ends the pods and proves that all promises were kept.
 func (th *theatre) check() *history.Verdict {
 	th.t.Helper()
+	for _, pl := range th.everywhere() {
+		th.settle(pl)
+	}
 	var ends sync.WaitGroup
 	for _, p := range th.all() {
 		ends.Go(p.end)
@@ -237,6 +243,26 @@ func (th *theatre) check() *history.Verdict {
 		th.t.Errorf("violation: %s", violation)
 	}
 	return verdict
+}
+
+// settle waits until every epoch of a place has been renewed or is over: one
+// whose process is gone takes a lease to be found lost. It does not wait for
+// ever, since that is not sure where nobody works any more: the verdict says.
+func (th *theatre) settle(pl *place) {
+	th.t.Helper()
+	ctx, cancel := context.WithTimeout(th.t.Context(), 4*lease)
+	defer cancel()
+	if exists, err := pl.exists(ctx); err != nil || !exists {
+		return
+	}
+	var since time.Time
+	th.do(pl.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&since))
+	const unsettled = "SELECT EXISTS (SELECT FROM {schema}.workers WHERE state IN ('serving', 'draining') AND heartbeat_at < $1)"
+	for waits := true; waits && pause(ctx, 50*time.Millisecond) == nil; {
+		if err := pl.pool.QueryRow(ctx, pl.sql(unsettled), since).Scan(&waits); err != nil && ctx.Err() == nil {
+			th.t.Fatal(err)
+		}
+	}
 }
 
 // record is all that is known of the run.
