@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/understudy-worker/understudy/integration/internal/history"
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // chaos breaks things at random. What it does next follows from its seed.
@@ -58,7 +59,7 @@ func (c *chaos) run(ctx context.Context) error {
 	for _, p := range c.pods {
 		c.th.tasks.Go(func() { c.keepRunning(p) })
 	}
-	for pause(ctx, c.upTo(600*time.Millisecond)) == nil {
+	for pause.For(ctx, c.upTo(600*time.Millisecond)) == nil {
 		name, next := c.next()
 		subject, do := next.make(c)
 		if !c.take(subject) {
@@ -128,7 +129,7 @@ func (c *chaos) freeze() (any, func(ctx context.Context) error) {
 		if err := w.freeze(); err != nil { // it has ended by itself
 			return nil
 		}
-		return errors.Join(pause(ctx, length), w.thaw())
+		return errors.Join(pause.For(ctx, length), w.thaw())
 	}
 }
 
@@ -147,7 +148,7 @@ func (c *chaos) restart() (any, func(ctx context.Context) error) {
 			if err := pl.server.Stop(ctx, how); err != nil {
 				return err
 			}
-			return errors.Join(pause(ctx, length), pl.server.Start(ctx))
+			return errors.Join(pause.For(ctx, length), pl.server.Start(ctx))
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/understudy-worker/understudy/integration/internal/container"
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 func TestNothingIsLostWhenTheDiskOfTheServerIsFull(t *testing.T) {
@@ -42,7 +43,7 @@ func (th *theatre) untilFull(disk *container.Disk) error {
 		log, err := server.Log(ctx)
 		return err == nil && len(log) > len(seen) && strings.Contains(log[len(seen):], "No space left on device")
 	})
-	if err := pause(th.t.Context(), lease); err != nil {
+	if err := pause.For(th.t.Context(), lease); err != nil {
 		return err
 	}
 	return disk.Fill(th.t.Context()) // whatever became free meanwhile

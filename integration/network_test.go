@@ -8,6 +8,7 @@ import (
 
 	"github.com/understudy-worker/understudy/integration/internal/history"
 	"github.com/understudy-worker/understudy/integration/internal/wire"
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // faults are what a wire can suffer.
@@ -27,7 +28,7 @@ func (p *pod) suffer(ctx context.Context, pl *place, fault func(w *wire.Wire) er
 	if err := fault(w); err != nil {
 		return err
 	}
-	return errors.Join(pause(ctx, during), w.Mend())
+	return errors.Join(pause.For(ctx, during), w.Mend())
 }
 
 func TestNothingIsLostOverAWireThatIs(t *testing.T) {

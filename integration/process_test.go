@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 func TestNothingIsLostWhenWorkersAreKilledAgainAndAgain(t *testing.T) {
@@ -71,7 +73,7 @@ func TestAFrozenWorkerThatWakesWhileItsJobsRunElsewhereChangesNothing(t *testing
 	th.start("b", "active")
 	const rescued = "SELECT EXISTS (SELECT FROM {schema}.jobs j JOIN {schema}.workers w ON w.id = j.worker_id WHERE j.state = 'running' AND j.losses > 0 AND w.pod = 'b')"
 	th.untilSQL(th.production(), "b runs what a held", rescued)
-	th.do(pause(t.Context(), time.Until(over)))
+	th.do(pause.For(t.Context(), time.Until(over)))
 	th.do(a.process().thaw())
 	th.until("a has found out that its lease is gone", func(ctx context.Context) bool {
 		return a.epochs(ctx, th.production()) > 1
@@ -90,7 +92,7 @@ func TestAWorkerThatIsFrozenForLessThanItsLeaseGoesOn(t *testing.T) {
 	th.enqueue(th.production(), "effect", 30, time.Second)
 	th.until("it runs something", func(context.Context) bool { return a.process().busy() })
 	th.do(a.process().freeze())
-	th.do(pause(t.Context(), time.Second))
+	th.do(pause.For(t.Context(), time.Second))
 	th.do(a.process().thaw())
 	th.untilDone(th.production())
 	if begun := a.epochs(t.Context(), th.production()); begun != 1 {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/understudy-worker/understudy/internal/pause"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -42,7 +43,7 @@ func (th *theatre) produce(rate int, seed uint64, places ...*place) (stop func()
 }
 
 func (p *producer) run(ctx context.Context) {
-	for pause(ctx, beat) == nil {
+	for pause.For(ctx, beat) == nil {
 		jobs := make([]store.NewJob, max(1, p.rate*int(beat)/int(time.Second)))
 		for i := range jobs {
 			jobs[i] = p.job()

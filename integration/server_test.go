@@ -12,6 +12,7 @@ import (
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/integration/internal/container"
 	"github.com/understudy-worker/understudy/integration/internal/history"
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // shutdowns are the ways in which a server can go down.
@@ -164,7 +165,7 @@ func (th *theatre) freezeServer(ctx context.Context, pl *place, length time.Dura
 		if err := pl.server.Freeze(ctx); err != nil {
 			return err
 		}
-		return errors.Join(pause(ctx, length), pl.server.Thaw(ctx))
+		return errors.Join(pause.For(ctx, length), pl.server.Thaw(ctx))
 	})
 }
 

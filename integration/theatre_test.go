@@ -19,6 +19,7 @@ import (
 
 	"github.com/understudy-worker/understudy/integration/internal/container"
 	"github.com/understudy-worker/understudy/integration/internal/history"
+	"github.com/understudy-worker/understudy/internal/pause"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -165,19 +166,7 @@ func (th *theatre) kubeletLag(ctx context.Context) error {
 	if th.lag == 0 {
 		return nil
 	}
-	return pause(ctx, rand.N(th.lag))
-}
-
-// pause waits for d, or returns the cause of the context's end.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return pause.For(ctx, rand.N(th.lag))
 }
 
 // until waits until something holds.
@@ -258,7 +247,7 @@ func (th *theatre) settle(pl *place) {
 	var since time.Time
 	th.do(pl.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&since))
 	const unsettled = "SELECT EXISTS (SELECT FROM {schema}.workers WHERE state IN ('serving', 'draining') AND heartbeat_at < $1)"
-	for waits := true; waits && pause(ctx, 50*time.Millisecond) == nil; {
+	for waits := true; waits && pause.For(ctx, 50*time.Millisecond) == nil; {
 		if err := pl.pool.QueryRow(ctx, pl.sql(unsettled), since).Scan(&waits); err != nil && ctx.Err() == nil {
 			th.t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/understudy-worker/understudy/internal/pause"
 	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
@@ -95,7 +96,7 @@ func (s *story) do(ctx context.Context, step step) error {
 		err = s.kill(ctx)
 	case verbWait:
 		s.say("> wait %s", step.wait)
-		err = pause(ctx, step.wait)
+		err = pause.For(ctx, step.wait)
 	}
 	var cannot rollout.Impossible
 	if err != nil && !errors.As(err, &cannot) {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // dockerImage is the official image of Postgres.
@@ -72,7 +74,7 @@ func (c *container) awaitReady(ctx context.Context, dsn string) error {
 		if err == nil {
 			return conn.Close(ctx)
 		}
-		if pause(ctx, containerPoll) != nil {
+		if pause.For(ctx, containerPoll) != nil {
 			return fmt.Errorf("it took no connection within %s: %w", containerStart, err)
 		}
 		if _, gone := docker(ctx, nil, "inspect", c.name); gone != nil && ctx.Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/understudy-worker/understudy/internal/pause"
 	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
@@ -38,7 +39,7 @@ func (s *story) await(ctx context.Context, look func(ctx context.Context) (compl
 		case time.Now().After(deadline):
 			return &brokenError{fmt.Sprintf("%s after %s", complaint, patience)}
 		}
-		if err := pause(ctx, expectPoll); err != nil {
+		if err := pause.For(ctx, expectPoll); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/understudy-worker/understudy/internal/pause"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -41,7 +42,7 @@ func (l *lookout) run(ctx context.Context) error {
 		if err := l.failure(); err != nil {
 			return err
 		}
-		if pause(ctx, lookPause) != nil {
+		if pause.For(ctx, lookPause) != nil {
 			return nil
 		}
 	}

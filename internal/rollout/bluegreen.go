@@ -3,6 +3,8 @@ package rollout
 import (
 	"context"
 	"fmt"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // BlueGreen does to pods what Argo Rollouts' blue-green strategy does. One
@@ -144,7 +146,7 @@ func (b *BlueGreen) revive(ctx context.Context, rev *Revision) (*replicaSet, err
 	if err != nil {
 		return nil, err
 	}
-	return set, pause(ctx, b.options.BirthDelay)
+	return set, pause.For(ctx, b.options.BirthDelay)
 }
 
 // reject is an abort because of the analysis: the Service goes back, and no

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // act is a thing that a test does with a rollout.
@@ -175,7 +177,7 @@ func TestLabelsChangeAsArgoRolloutsChangesThem(t *testing.T) {
 // analysis takes a while and comes to that.
 func analysis(d time.Duration, outcome error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := pause(ctx, d); err != nil {
+		if err := pause.For(ctx, d); err != nil {
 			return err
 		}
 		return outcome

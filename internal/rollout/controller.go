@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // readyPoll is the pause between two looks at whether pods are ready.
@@ -126,7 +128,7 @@ func (c *controller) begin(ctx context.Context, writes *errgroup.Group, changes 
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.after, b.after) })
 	var passed time.Duration
 	for _, next := range changes {
-		if err := pause(ctx, next.after-passed); err != nil {
+		if err := pause.For(ctx, next.after-passed); err != nil {
 			return err
 		}
 		if err := c.label(ctx, writes, next.set, next.role); err != nil {
@@ -141,21 +143,9 @@ func (c *controller) begin(ctx context.Context, writes *errgroup.Group, changes 
 // Rollouts switches no Service before.
 func (c *controller) awaitReady(ctx context.Context, set *replicaSet) error {
 	for !set.ready(ctx) {
-		if err := pause(ctx, readyPoll); err != nil {
+		if err := pause.For(ctx, readyPoll); err != nil {
 			return fmt.Errorf("wait until version %s is ready: %w", set.revision.Version, err)
 		}
 	}
 	return nil
-}
-
-// pause waits for d, or returns the cause of the context's end.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // replicaSet is the pods of one revision, the last ones if they ended and were
@@ -37,7 +39,7 @@ func (c *controller) scaleDown(set *replicaSet, delay time.Duration) {
 	go func() {
 		defer close(end.done)
 		defer cancel()
-		if pause(ctx, delay) != nil || c.gate.pass(ctx) != nil {
+		if pause.For(ctx, delay) != nil || c.gate.pass(ctx) != nil {
 			return
 		}
 		set.ended.Store(true)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // fakeStage is a stage without processes: it writes down, with the time, what
@@ -92,7 +94,7 @@ func (s *fakeStage) Route(role string, to []Replica) {
 }
 
 func (p *fakePod) SetRole(ctx context.Context, role string) error {
-	if err := pause(ctx, p.stage.lag[p.name]); err != nil {
+	if err := pause.For(ctx, p.stage.lag[p.name]); err != nil {
 		return err
 	}
 	p.stage.note("%s %s", p.name, shown(role))

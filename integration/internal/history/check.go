@@ -19,7 +19,7 @@ type Verdict struct {
 	Runs int
 	Cut  int           // runs that a drain, a lost lease or a cancellation ended
 	Lost int           // runs whose worker was lost
-	Late time.Duration // the longest that a pod claimed after its role had ended
+	Late time.Duration // the longest that a pod claimed what it ran, or began an epoch, after its role had ended
 }
 
 // judge checks a record.

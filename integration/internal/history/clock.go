@@ -63,6 +63,15 @@ func anyTouches(intervals []Interval, from, to time.Time) bool {
 	return slices.ContainsFunc(intervals, func(i Interval) bool { return i.touches(from, to) })
 }
 
+// longest is how long the longest of the intervals lasts between from and to:
+// they may overlap, so that their sum says nothing.
+func longest(intervals []Interval, from, to time.Time) (length time.Duration) {
+	for _, i := range intervals {
+		length = max(length, i.length(from, to))
+	}
+	return length
+}
+
 // awake is when the process has been awake for d since from.
 func (p *Process) awake(from time.Time, d time.Duration) time.Time {
 	until := from.Add(d)

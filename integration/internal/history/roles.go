@@ -33,7 +33,7 @@ func (j *judge) roles() {
 func (j *judge) lostInRole(p *place, job *store.JobRow) {
 	for _, a := range job.Attempts {
 		if e := p.epochs[a.Worker]; e != nil && a.Error == workerLost && a.StartedAt != nil {
-			j.inRole(deed{what: lostClaim{p, job.ID}, by: e.process, place: p, at: p.local(*a.StartedAt)})
+			j.inRole(deed{what: lostClaim{p, job.ID}, by: e.process, place: p, at: p.local(*a.StartedAt), lost: true})
 		}
 	}
 }
@@ -45,6 +45,7 @@ type deed struct {
 	place *place
 	at    time.Time // by the tester's clock
 	role  string    // the only one for it; "" for any that maps to the place
+	lost  bool      // nobody may have been told of it
 }
 
 // inRole checks that the pod had a role for the deed, or had it so shortly
@@ -63,14 +64,15 @@ func (j *judge) inRole(d deed) {
 		j.blame("%s was claimed at %s, when its pod had never had a role for that", d.what, clock(d.at))
 	case least > ReadTime+d.place.Uncertainty:
 		j.blame("%s was claimed at %s, %s after its pod's role had ended", d.what, clock(d.at), least.Round(time.Millisecond))
-	default:
+	case !d.lost:
 		j.verdict.Late = max(j.verdict.Late, least)
 	}
 }
 
 // after is how long after the stint the deed was, but for the time in which
 // the process was frozen and could learn nothing: zero within the stint, and
-// negative before it.
+// negative before it. What was sent in time and stuck on its way, in a wire or
+// in a server that stood still, is not late for that, if nobody was told.
 func (d *deed) after(s Stint) time.Duration {
 	switch {
 	case d.at.Before(s.From.Add(-d.place.Uncertainty)):
@@ -81,6 +83,9 @@ func (d *deed) after(s Stint) time.Duration {
 	late := d.at.Sub(s.To)
 	for _, f := range d.by.Frozen {
 		late -= f.length(s.To, d.at)
+	}
+	if d.lost {
+		late -= longest(d.place.Cut, s.To, d.at)
 	}
 	return max(late, 0)
 }

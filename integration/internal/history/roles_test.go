@@ -63,3 +63,18 @@ func TestAnEpochBeginsInItsOwnRole(t *testing.T) {
 		e.Role = "stable"
 	}, `epoch c2 of pod c as "stable" on production@A was claimed at 15:00:45.500, when its pod had never had a role for that`)
 }
+
+func TestAClaimThatStuckOnItsWayIsNotLateIfNobodyWasTold(t *testing.T) {
+	t.Parallel()
+	late := func(cut ...Interval) func(story) {
+		return func(s story) {
+			again := s.Stints[4]
+			s.Stints[4].To, again.From = sec(26), sec(31)
+			s.Stints = append(s.Stints, again)
+			s.place(production).Cut = append(s.place(production).Cut, cut...)
+		}
+	}
+	spoiled(t, late(), "job 26 of production@A, which was lost with its worker, was claimed at 15:00:29.900, 3.9s after its pod's role had ended")
+	kept(t, late(between(27, 28)))
+	spoiled(t, late(between(27, 27.5), between(27, 27.5)), "3.4s after its pod's role had ended")
+}
