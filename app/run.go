@@ -191,7 +191,7 @@ func ignoreDeadline(err error) error {
 
 func (p *process) pageOptions(registry *prometheus.Registry) dashboard.Options {
 	o := dashboard.Options{
-		Status: p.supervisor.Status, Ticked: p.supervisor.Ticked, Count: p.server.completed, Enqueue: p.server.enqueue,
+		Status: p.status, Ticked: p.supervisor.Ticked, Count: p.server.completed, Enqueue: p.server.enqueue,
 		Detail: p.detail, Podinfo: func() any { return p.watcher.Health() },
 		Version: p.config.Version, Commit: buildCommit,
 		ReadyRequires: p.config.HTTP.ReadyRequires, ReadOnly: p.config.HTTP.ReadOnly, Gatherer: registry, Log: p.log,
@@ -203,6 +203,16 @@ func (p *process) pageOptions(registry *prometheus.Registry) dashboard.Options {
 		}
 	}
 	return o
+}
+
+// status is the supervisor's, which knows nothing of what an epoch does: it is
+// served from when the database has a row of it.
+func (p *process) status() understudy.Status {
+	status := p.supervisor.Status()
+	if status.Phase == understudy.PhaseServing && !p.server.opened() {
+		status.Phase = understudy.PhaseOpening
+	}
+	return status
 }
 
 // detail is what the epoch under way says of itself.

@@ -118,6 +118,16 @@ func (s *server) completed() int64 {
 	return count
 }
 
+// opened says whether the epoch under way has begun in the database too.
+func (s *server) opened() bool {
+	now := s.now.Load()
+	if now == nil {
+		return false
+	}
+	state := now.worker.Status().State
+	return state != worker.StateNew && state != worker.StateOpening
+}
+
 // enqueue puts a job into the target that is being served.
 func (s *server) enqueue(ctx context.Context, kind string, args any) (int64, error) {
 	now := s.now.Load()
