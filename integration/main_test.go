@@ -8,9 +8,10 @@ import (
 	"testing"
 
 	"github.com/understudy-worker/understudy/integration/internal/container"
+	"github.com/understudy-worker/understudy/integration/internal/wire"
 )
 
-func TestMain(m *testing.M) { container.Main(suite{m}) }
+func TestMain(m *testing.M) { container.Main(suite{m}, wire.LeftBehind()) }
 
 // suite is these tests and the programs that they build.
 type suite struct{ *testing.M }
@@ -32,7 +33,7 @@ const raceOptions = "halt_on_error=1 atexit_sleep_ms=100"
 // waitTogether lets more tests run at a time than there are processors, unless
 // -parallel says how many: they wait more than they compute.
 func waitTogether() error {
-	const parallel, enough = "test.parallel", "6"
+	const parallel, enough = "test.parallel", "8"
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == parallel })
 	if given {
