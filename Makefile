@@ -6,6 +6,7 @@ BENCH     ?= .
 FUZZTIME  ?= 1m
 DURATION  ?= 10m
 SEED      ?=
+RACE      ?= -race
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -38,9 +39,9 @@ test: ## Check everything: formatting, vet, staticcheck, tests with the race det
 	@echo "== go test -race ./integration/..."
 	@CGO_ENABLED=1 go test -race -p 1 $(TESTFLAGS) ./integration/...
 
-integration: ## Run the tests in containers alone (UNDERSTUDY_POSTGRES_IMAGE=postgres:15)
+integration: ## Run the tests in containers alone (UNDERSTUDY_POSTGRES_IMAGE=postgres:15; RACE= to be quicker)
 	@hack/install-tools.sh test $(TESTFLAGS)
-	CGO_ENABLED=1 go test -race -p 1 -count=1 $(TESTFLAGS) ./integration/...
+	CGO_ENABLED=1 go test $(RACE) -p 1 -count=1 $(TESTFLAGS) ./integration/...
 
 soak: ## Break everything at random for DURATION (SEED=n for the faults of another soak)
 	@hack/install-tools.sh test

@@ -2,5 +2,5 @@
 
 package integration_test
 
-// raceFlags build the programs as these tests are built.
+// raceFlags build a program as these tests are built.
 var raceFlags []string

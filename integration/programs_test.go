@@ -22,19 +22,19 @@ type built struct {
 // shipped is the program as it is shipped.
 func shipped(t testing.TB) string { return programs.path(t, "../cmd/understudy") }
 
-// ledgerWorker is the same with handlers that note what they do.
-func ledgerWorker(t testing.TB) string { return programs.path(t, "./worker") }
+// ledgerWorker is the same with handlers that note what they do, and with the
+// race detector if these tests have it.
+func ledgerWorker(t testing.TB) string { return programs.path(t, "./worker", raceFlags...) }
 
-// path builds a package as these tests are built, with the race detector if
-// they have it.
-func (b *built) path(t testing.TB, source string) string {
+// path builds a package.
+func (b *built) path(t testing.TB, source string, flags ...string) string {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if path := b.paths[source]; path != "" {
 		return path
 	}
-	path, err := b.build(source)
+	path, err := b.build(source, flags)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (b *built) path(t testing.TB, source string) string {
 }
 
 // build builds a package into the directory of this process. mu is held.
-func (b *built) build(source string) (string, error) {
+func (b *built) build(source string, flags []string) (string, error) {
 	if b.dir == "" {
 		dir, err := os.MkdirTemp("", "understudy-integration-")
 		if err != nil {
@@ -52,7 +52,7 @@ func (b *built) build(source string) (string, error) {
 		b.dir, b.paths = dir, map[string]string{}
 	}
 	path := filepath.Join(b.dir, filepath.Base(source))
-	args := append([]string{"build", "-buildvcs=false", "-o", path}, raceFlags...)
+	args := append([]string{"build", "-buildvcs=false", "-o", path}, flags...)
 	if out, err := exec.Command("go", append(args, source)...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", source, err, out)
 	}
