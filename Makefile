@@ -37,7 +37,7 @@ test: ## Check everything: formatting, vet, staticcheck, tests with the race det
 		(cd $$module && CGO_ENABLED=1 go test -race $(TESTFLAGS) $$(go list ./... | grep -v $(CONTAINERS))); \
 	done
 	@echo "== go test -race ./integration/..."
-	@CGO_ENABLED=1 go test -race -p 1 $(TESTFLAGS) ./integration/...
+	@CGO_ENABLED=1 go test -race -p 1 -count=1 $(TESTFLAGS) ./integration/...
 
 integration: ## Run the tests in containers alone (UNDERSTUDY_POSTGRES_IMAGE=postgres:15; RACE= to be quicker)
 	@hack/install-tools.sh test $(TESTFLAGS)
