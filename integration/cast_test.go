@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -154,12 +153,9 @@ type front interface {
 
 // commandVia is commandAs by way of a pooler.
 func (th *theatre) commandVia(way front, who login, args ...string) (string, error) {
-	for target, pl := range th.places {
-		args = append(args, "--targets."+target+".dsn="+way.LoginDSN(who.name, who.password, pl.database), "--targets."+target+".schema="+pl.schema)
-	}
-	out, err := exec.Command(th.program, args...).CombinedOutput()
+	out, err := th.commandBy(func(pl *place) string { return way.LoginDSN(who.name, who.password, pl.database) }, args...)
 	if err != nil {
-		err = fmt.Errorf("%s %s as %s: %w: %s", args[0], args[1], who.name, err, out)
+		err = fmt.Errorf("as %s: %w", who.name, err)
 	}
-	return string(out), err
+	return out, err
 }

@@ -142,13 +142,21 @@ func (th *theatre) migrate(pl *place) {
 
 // command runs a command of the program with the administrator's DSNs.
 func (th *theatre) command(args ...string) error {
+	_, err := th.commandBy(func(pl *place) string { return pl.server.DSN(pl.database) }, args...)
+	return err
+}
+
+// commandBy runs a command of the program with these DSNs, and returns what it
+// prints.
+func (th *theatre) commandBy(dsn func(pl *place) string, args ...string) (string, error) {
 	for target, pl := range th.places {
-		args = append(args, "--targets."+target+".dsn="+pl.server.DSN(pl.database), "--targets."+target+".schema="+pl.schema)
+		args = append(args, "--targets."+target+".dsn="+dsn(pl), "--targets."+target+".schema="+pl.schema)
 	}
-	if out, err := exec.Command(th.program, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", args[0], args[1], err, out)
+	out, err := exec.Command(th.program, args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w: %s", args[0], args[1], err, out)
 	}
-	return nil
+	return string(out), err
 }
 
 // start starts a pod of version 1.0 in a role, "" for none.
