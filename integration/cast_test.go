@@ -63,7 +63,7 @@ func (c *cast) enter(th *theatre) {
 	th.do(execute(superuser, "CREATE ROLE "+c.admin.name+" LOGIN CREATEROLE PASSWORD '"+c.admin.password+"'"))
 	th.do(execute(superuser, "ALTER DATABASE "+pgx.Identifier{pl.database}.Sanitize()+" OWNER TO "+c.admin.name))
 	admin := th.config(c.admin)
-	th.do(execute(admin, c.rename.Replace(document(th.t, "logins.sql"))))
+	th.do(execute(admin, c.rename.Replace(document(th.t, "manifests/components/postgres/logins.sql"))))
 	for _, who := range []login{c.owner, c.production, c.preview} {
 		th.do(setPassword(admin, who))
 	}
@@ -105,7 +105,7 @@ func (c *cast) leave(t *testing.T, server *container.Postgres) {
 // document is a file of the documentation.
 func document(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/" + name)
+	text, err := os.ReadFile("../" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func document(t *testing.T, name string) string {
 // block is the block of statements in psql.md that begins so.
 func block(t *testing.T, first string) string {
 	t.Helper()
-	_, rest, found := strings.Cut(document(t, "psql.md"), "```sql\n"+first)
+	_, rest, found := strings.Cut(document(t, "docs/psql.md"), "```sql\n"+first)
 	if !found {
 		t.Fatalf("psql.md has no block that begins with %q", first)
 	}

@@ -5,7 +5,7 @@
 --     psql --set=ON_ERROR_STOP=1 --single-transaction --file=logins.sql shop
 --
 -- Then give each login a password, \password understudy_owner, and let the
--- owner migrate. psql.md says more.
+-- owner migrate. docs/psql.md says more.
 
 CREATE ROLE understudy_owner LOGIN;      -- owns production's schema, and migrates it
 CREATE ROLE understudy_production LOGIN; -- works production's jobs

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Prints the Secrets that the overlays need, with new random passwords:
+#
+#   manifests/secrets.sh | kubectl create -f -
+#   manifests/secrets.sh --separate-servers | kubectl create -f -
+#   manifests/secrets.sh --production NAMESPACE | kubectl create -n NAMESPACE -f -
+#
+# create, not apply: the server takes its passwords when it first starts, and
+# Secrets that are there already must stay. Who has a database already makes
+# worker-production, worker-preview and worker-owner by hand (docs/postgres.md).
+set -eu
+
+usage() {
+  echo "secrets.sh: $1: there is --separate-servers, and --production NAMESPACE" >&2
+  exit 2
+}
+
+random() { LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c 32; }
+
+# heading NAME begins a Secret, and ends among its labels.
+heading() {
+  printf -- '---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: %s\n  labels:\n    app.kubernetes.io/part-of: understudy\n' "$1"
+}
+
+# data [KEY VALUE]... ends it.
+data() {
+  echo stringData:
+  while [ $# -gt 0 ]; do
+    printf '  %s: "%s"\n' "$1" "$2"
+    shift 2
+  done
+}
+
+# dsn LOGIN PASSWORD HOST PARAMETERS is where a worker connects.
+dsn() { echo "postgres://understudy_$1:$2@$3:5432/understudy?$4"; }
+
+# plain_login LOGIN PASSWORD HOST: the StatefulSet's servers speak no TLS.
+plain_login() {
+  heading "worker-$1"
+  data dsn "$(dsn "$1" "$2" "$3" sslmode=disable)"
+}
+
+# server SECRET OWNER PRODUCTION PREVIEW are the passwords of a StatefulSet's server.
+server() {
+  heading "$1"
+  data superuser "$(random)" owner "$2" production "$3" preview "$4"
+}
+
+# managed_login LOGIN HOST PARAMETERS: CloudNativePG sets the password, at once
+# when the Secret changes.
+managed_login() {
+  password=$(random)
+  heading "worker-$1"
+  printf '    cnpg.io/reload: "true"\ntype: kubernetes.io/basic-auth\n'
+  data username "understudy_$1" password "$password" dsn "$(dsn "$1" "$password" "$2" "$3")"
+}
+
+one_server() {
+  owner=$(random) production=$(random) preview=$(random)
+  plain_login owner "$owner" postgres
+  plain_login production "$production" postgres
+  plain_login preview "$preview" postgres
+  server postgres-passwords "$owner" "$production" "$preview"
+}
+
+# Each server has all logins, and knows no password of the other.
+separate_servers() {
+  owner=$(random) production=$(random) preview=$(random)
+  plain_login owner "$owner" postgres
+  plain_login production "$production" postgres
+  plain_login preview "$preview" postgres-preview
+  server postgres-passwords "$owner" "$production" "$(random)"
+  server postgres-preview-passwords "$(random)" "$(random)" "$preview"
+}
+
+# production NAMESPACE: KEDA comes from its own namespace, so it takes the long
+# name; and it has no file with the server's CA, so it encrypts but cannot check.
+production() {
+  verified='sslmode=verify-full&sslrootcert=/etc/understudy/certificates'
+  managed_login owner postgres-rw "$verified/production.crt"
+  managed_login production postgres-rw "$verified/production.crt"
+  managed_login preview postgres-preview-rw "$verified/preview.crt"
+  managed_login scaler "postgres-rw.$1.svc" sslmode=require
+}
+
+case "$#:${1:-}" in
+  0:) one_server ;;
+  1:--separate-servers) separate_servers ;;
+  2:--production) production "$2" ;;
+  1:--production) usage "--production lacks its NAMESPACE" ;;
+  *) usage "unknown arguments $*" ;;
+esac
