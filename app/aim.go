@@ -41,8 +41,11 @@ func hideUnlessConnecting(flag *pflag.Flag) {
 	}
 }
 
+// targetReader reads a target of the configuration: reload.ReadTarget or ReadTargetToMigrate.
+type targetReader func(config reload.Config, name string, labels map[string]string) (reload.Target, error)
+
 // find reads the configuration and in it the target that the command is about.
-func (a *application) find(cmd *cobra.Command, f aim) (target reload.Target, config reload.Config, err error) {
+func (a *application) find(cmd *cobra.Command, f aim, read targetReader) (target reload.Target, config reload.Config, err error) {
 	if f.target == "" {
 		return target, config, usagef("--target is empty: name a target")
 	}
@@ -54,7 +57,7 @@ func (a *application) find(cmd *cobra.Command, f aim) (target reload.Target, con
 	if err != nil {
 		return target, config, &usageError{err}
 	}
-	target, err = reload.ReadTarget(config, f.target, labels)
+	target, err = read(config, f.target, labels)
 	if err != nil { // of a file that it names: nothing was connected to yet
 		return target, config, &usageError{err}
 	}

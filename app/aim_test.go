@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -51,6 +52,7 @@ func TestACommandLineThatCannotBeMeantIsExitCode2(t *testing.T) {
 		"smoke --help":                           "smoke extra",
 		"targets.production.app_migrations":      "migrate up --targets.production.app_migrations=/nowhere/at/all",
 		"targets.production.migrate_dsn":         "migrate up --targets.production.pooler=transaction",
+		"with %XX for special characters":        "jobs list --targets.production.dsn=postgres://a:top%zzsecret@h/d",
 		"targets.production.migrate_dsn cannot":  "migrate status --targets.production.migrate_dsn=postgres://a:top%zzsecret@h/d",
 		"/nowhere/at/all.yaml":                   "jobs list --config /nowhere/at/all.yaml",
 		"worker.lease = \"soon\"":                "jobs list --worker.lease soon",
@@ -94,14 +96,44 @@ func TestAServerThatCannotBeReachedIsOneLineWithoutThePassword(t *testing.T) {
 	s.password = "topsecret"
 	s.environ = append(s.environ, "UNDERSTUDY_TARGETS__PRODUCTION__DSN=postgres://app:topsecret@127.0.0.1:"+port+"/jobs")
 	want := []string{`connect to target "production"`, "127.0.0.1:" + port, "check that its server is up and that targets.production.dsn is right"}
-	for _, args := range []string{"jobs list", "workers", "enqueue echo", "migrate up", "migrate status", "smoke --target production"} {
+	for _, args := range []string{"jobs list", "workers", "enqueue echo", "migrate up", "migrate status", "smoke --target production --timeout 1ns"} {
 		s.fails(1, want, strings.Split(args, " ")...)
 	}
 	if r := s.run("jobs", "list"); strings.Count(r.err, "refused") != 1 { // it was tried with and without TLS
 		t.Errorf("the error says it more than once: %s", r.err)
 	}
+	file := writeFile(t, "postgres://app:topsecret@127.0.0.1:"+port+"/jobs\n")
+	s.fails(1, []string{"targets.production.dsn_file is right"}, "jobs", "list", "--targets.production.dsn=", "--targets.production.dsn_file="+file)
+	s.fails(1, []string{"targets.production.migrate_dsn_file is right"}, "migrate", "up", "--targets.production.migrate_dsn_file="+file)
 	s.environ = append(s.environ, "UNDERSTUDY_TARGETS__PRODUCTION__MIGRATE_DSN=postgres://app:topsecret@127.0.0.1:"+port+"/jobs")
 	s.fails(1, []string{"targets.production.migrate_dsn is right"}, "migrate", "up")
+}
+
+// writeFile writes a file of the test's own.
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestMigrationsTakeTheirDSNFromAFileAndNeedNoOther(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	file := writeFile(t, s.dsn+"\n")
+	s.environ = []string{
+		"UNDERSTUDY_TARGETS__PRODUCTION__DSN_FILE=/nowhere/dsn", "UNDERSTUDY_TARGETS__PRODUCTION__SCHEMA=" + s.production,
+		"UNDERSTUDY_TARGETS__PRODUCTION__MIGRATE_DSN_FILE=" + file,
+	}
+	s.ok("migrate", "up")
+	s.ok("migrate", "status")
+	s.fails(2, []string{`dsn_file "/nowhere/dsn"`}, "jobs", "list")
+	s.fails(2, []string{`targets.production.migrate_dsn_file "/nowhere/owner": no such file`, "see that the Secret is mounted there"},
+		"migrate", "up", "--targets.production.migrate_dsn_file=/nowhere/owner")
+	s.fails(2, []string{"targets.production.migrate_dsn_file", "stands beside targets.production.migrate_dsn: set one of the two"},
+		"migrate", "up", "--targets.production.migrate_dsn="+s.dsn)
 }
 
 func TestARefusedLoginIsOneLineWithoutThePassword(t *testing.T) {
@@ -187,7 +219,7 @@ func TestCommandsPassATransactionPooler(t *testing.T) {
 	s.ok("workers", "--live")
 	s.ok("jobs", "cancel", strconv.FormatInt(ids[0], 10))
 	s.ok("jobs", "retry", strconv.FormatInt(ids[0], 10))
-	s.fails(1, []string{"smoke: 0 of 2 jobs"}, "smoke", "--target=production", "--timeout=500ms", "--count=2", "-o=json")
+	s.fails(1, []string{"smoke: 0 of 2 jobs"}, "smoke", "--target=production", "--timeout=2s", "--count=2", "-o=json")
 }
 
 func TestTimesAreInUTC(t *testing.T) {

@@ -36,43 +36,87 @@ type client struct {
 
 // withClient connects to what the command is about for as long as do takes.
 func (a *application) withClient(cmd *cobra.Command, f aim, do func(ctx context.Context, c *client) error) error {
-	target, _, err := a.find(cmd, f)
+	return a.withPatientClient(cmd, f, 0, do)
+}
+
+// withPatientClient is withClient for a server that may take a while to answer.
+func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Duration, do func(ctx context.Context, c *client) error) error {
+	target, config, err := a.find(cmd, f, reload.ReadTarget)
 	if err != nil {
 		return err
 	}
-	c, err := connect(cmd.Context(), target)
+	c, err := newClient(cmd.Context(), target)
 	if err != nil {
 		return err
 	}
 	defer c.pool.Close()
-	err = do(cmd.Context(), c)
+	connect := c.ping
+	if wait > 0 {
+		connect = c.knock
+	}
+	server := serverWait{atMost: wait, log: newLogger(cmd.ErrOrStderr(), config.Log)}
+	if err = server.until(cmd.Context(), connect); err == nil {
+		err = do(cmd.Context(), c)
+	}
 	if notMigrated(err) {
 		return fmt.Errorf("schema %q of target %q is not migrated: run: understudy migrate up --target %[2]s --schema %[1]s", target.Schema, target.Name)
 	}
 	return explain(cmd.Context(), target, err)
 }
 
-// connect opens a small pool on the target, and makes sure that it answers.
-func connect(ctx context.Context, target reload.Target) (*client, error) {
+// newClient makes a small pool for the target. It does not connect.
+func newClient(ctx context.Context, target reload.Target) (*client, error) {
 	config, err := pgxpool.ParseConfig(target.DSN.Reveal())
-	if err != nil { // its text may hold parts of the DSN
-		return nil, usagef("targets.%s.dsn cannot be parsed: use postgres://login:password@host:5432/database", target.Name)
+	if err != nil {
+		return nil, &usageError{supervisor.ParseError(target.DSNKey())}
 	}
 	config.MaxConns, config.MinConns, config.MinIdleConns = commandConns, 0, 0
 	prepareConn(config.ConnConfig, target)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
-		return nil, unreachable(ctx, target, "dsn", err)
+		return nil, fmt.Errorf("target %q: %w", target.Name, err)
 	}
 	s, err := store.New(pool, target.Schema)
-	if err == nil {
-		if err = pool.Ping(ctx); err == nil {
-			return &client{Store: s, target: target, pool: pool}, nil
-		}
-		err = unreachable(ctx, target, "dsn", err)
+	if err != nil {
+		pool.Close()
+		return nil, err
 	}
-	pool.Close()
-	return nil, err
+	return &client{Store: s, target: target, pool: pool}, nil
+}
+
+// ping makes sure that the server answers.
+func (c *client) ping(ctx context.Context) error {
+	if err := c.pool.Ping(ctx); err != nil {
+		return unreachable(ctx, c.target, c.target.DSNKey(), err)
+	}
+	return nil
+}
+
+// knock is ping on a connection of its own: when ctx ends, a pool does not say
+// how far it came.
+func (c *client) knock(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, c.pool.Config().ConnConfig)
+	if err != nil {
+		return unreachable(ctx, c.target, c.target.DSNKey(), err)
+	}
+	closeConn(ctx, conn)
+	return nil
+}
+
+// closeConn closes a connection in moderate time, whatever ctx says.
+func closeConn(ctx context.Context, conn *pgx.Conn) {
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(closing) // nothing is lost with it
+}
+
+// unreachable is the error of a target that cannot be connected to by the DSN
+// under this key.
+func unreachable(ctx context.Context, target reload.Target, key string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return &supervisor.ConnectError{Target: target.Name, Key: key, Err: err}
 }
 
 // prepareConn sets what a command's sessions need.
@@ -89,19 +133,9 @@ func prepareConn(config *pgx.ConnConfig, target reload.Target) {
 	}
 }
 
-// unreachable is the error of a target that cannot be connected to by the DSN
-// under this key.
-func unreachable(ctx context.Context, target reload.Target, key string, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return fmt.Errorf("connect to target %q: %s: check that its server is up and that targets.%[1]s.%[3]s is right", target.Name, oneLine(err), key)
-}
-
 // explain says what to do about an error, in one line, where that is known.
 func explain(ctx context.Context, target reload.Target, err error) error {
 	var refusal *store.Refusal
-	var pgErr *pgconn.PgError
 	switch {
 	case err == nil:
 		return nil
@@ -109,12 +143,28 @@ func explain(ctx context.Context, target reload.Target, err error) error {
 		return context.Cause(ctx)
 	case errors.As(err, &refusal) && refusal.Code == pgerrcode.InvalidParameterValue:
 		return &usageError{err}
-	case errors.As(err, &pgErr) && pgErr.Code == pgerrcode.InsufficientPrivilege:
-		return fmt.Errorf("%w: the login of target %q may not do that: grant it, or use another login", err, target.Name)
+	case notPermitted(err):
+		return explainPermission(target, err)
 	case strings.Contains(err.Error(), "\n"):
 		return &lineError{err}
 	}
 	return supervisor.ExplainPooler(target, err)
+}
+
+// explainPermission says what to do about a right that a login lacks.
+func explainPermission(target reload.Target, err error) error {
+	if !notPermitted(err) {
+		return err
+	}
+	return fmt.Errorf("%w: the login of target %q may not do that: grant it, or use another login", err, target.Name)
+}
+
+// notPermitted says whether a login lacks a right, other than that to connect,
+// whose error says what to do already.
+func notPermitted(err error) bool {
+	var connect *supervisor.ConnectError
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == pgerrcode.InsufficientPrivilege && !errors.As(err, &connect)
 }
 
 // notMigrated says whether a statement met no schema, or one that lacks what
@@ -129,17 +179,5 @@ func notMigrated(err error) bool {
 // lineError is an error on one line.
 type lineError struct{ err error }
 
-func (e *lineError) Error() string { return oneLine(e.err) }
+func (e *lineError) Error() string { return supervisor.OneLine(e.err) }
 func (e *lineError) Unwrap() error { return e.err }
-
-// oneLine is an error's text on one line; what it says twice, as for a server
-// that is tried with and without TLS, it says once.
-func oneLine(err error) string {
-	var lines []string
-	for line := range strings.Lines(err.Error()) {
-		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) {
-			lines = append(lines, line)
-		}
-	}
-	return strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": ")
-}

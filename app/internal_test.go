@@ -1,8 +1,26 @@
 package app
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/understudy-worker/understudy/internal/pgtest"
+	"github.com/understudy-worker/understudy/reload"
+	"github.com/understudy-worker/understudy/store"
 )
 
 func TestAMessageIsShortOfLongValuesAndOfNothingElse(t *testing.T) {
@@ -17,5 +35,70 @@ func TestAMessageIsShortOfLongValuesAndOfNothingElse(t *testing.T) {
 		if got := shortened(message); got != want {
 			t.Errorf("%s\nbecame  %s\nwant    %s", message, got, want)
 		}
+	}
+}
+
+func TestAServerIsUnavailableWhereAskingAgainMayHelp(t *testing.T) {
+	t.Parallel()
+	answer := func(code string) error { return &pgconn.PgError{Severity: "FATAL", Code: code, Message: "x"} }
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"name not there":            {&net.DNSError{Err: "no such host", Name: "db", IsNotFound: true}, true},
+		"name server not there":     {&net.DNSError{Err: "server misbehaving", Name: "db", IsTemporary: true}, true},
+		"refused":                   {refused, true},
+		"reset":                     {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, true},
+		"ended":                     {fmt.Errorf("receive: %w", io.ErrUnexpectedEOF), true},
+		"no answer":                 {context.DeadlineExceeded, true},
+		"starting":                  {answer("57P03"), true},
+		"stopping":                  {answer("57P01"), true},
+		"full":                      {answer("53300"), true},
+		"no TLS, and starting":      {errors.Join(errors.New("server refused TLS connection"), answer("57P03")), true},
+		"password":                  {answer("28P01"), false},
+		"pg_hba.conf":               {answer("28000"), false},
+		"database":                  {answer("3D000"), false},
+		"grant":                     {answer("42501"), false},
+		"password, and refused":     {errors.Join(refused, answer("28P01")), false},
+		"unknown certificate":       {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, false},
+		"certificate of ours wrong": {&net.OpError{Op: "remote error", Err: tls.AlertError(42)}, false},
+		"no TLS":                    {errors.New("server refused TLS connection"), false},
+	} {
+		if got := unavailable(fmt.Errorf("connect: %w", c.err)); got != c.want {
+			t.Errorf("%s: %t, want %t", name, got, c.want)
+		}
+	}
+}
+
+func TestSmokeEnqueuesNoJobASecondTimeWhoseFirstWasNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	target := reload.Target{Name: "preview", DSN: reload.Secret(pgtest.DSN(t)), Schema: pgtest.Schema(t)}
+	p := &preparer{log: slog.New(slog.DiscardHandler)}
+	if err := p.migrate(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	c, err := newClient(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.pool.Close()
+	smoke := &smokeTest{smoking: smoking{job: store.NewJob{Kind: "echo"}, count: 3, timeout: time.Minute}, client: c, run: rand.Text()}
+	for range 2 {
+		before := smoke.ids
+		if err := smoke.enqueue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, smoke.ids); before != nil && diff != "" {
+			t.Errorf("ids (-first +second):\n%s", diff)
+		}
+	}
+	other := *smoke
+	other.run = rand.Text()
+	if err := other.enqueue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if other.ids[0] == smoke.ids[0] {
+		t.Error("another run was given the same jobs")
 	}
 }

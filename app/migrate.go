@@ -22,10 +22,17 @@ func (a *application) migrateCommand() *cobra.Command {
 	return group("migrate", "Bring a target's schema up to date, or say how far it is", a.migrateUpCommand(), a.migrateStatusCommand())
 }
 
+// raising is what migrate up was asked for.
+type raising struct {
+	aim
+	out        output
+	initial    bool
+	wait       time.Duration // for another session that migrates
+	waitServer time.Duration
+}
+
 func (a *application) migrateUpCommand() *cobra.Command {
-	var f aim
-	var out output
-	var wait time.Duration
+	var r raising
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Create a target's schema where it is missing, and migrate it",
@@ -35,25 +42,39 @@ a time. A schema that is further than this version needs is left as it is.
 
 A migration that fails half-way leaves the schema dirty. A preview's schema that
 a worker or this command created is then made anew by the next run; any other
-is never dropped, and the command says what to do.`,
+is never dropped, and the command says what to do.
+
+With --initial, a schema that a worker has ever worked in is left as it is,
+however far it is, and the command succeeds. That is for what is run with each
+deployment to bring the first one up, where a later version's migrations are
+to wait until it has been tried out.`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			m, err := a.migrator(cmd, f)
-			if err != nil {
-				return err
-			}
-			m.preparer.lockWait = wait
-			report, err := m.up(cmd.Context())
-			if err != nil {
-				return explain(cmd.Context(), m.target, err)
-			}
-			return out.migrated(cmd, report)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.migrateUp(cmd, r) },
 	}
-	f.flags(cmd, "production")
-	out.flag(cmd, "text")
-	cmd.Flags().DurationVar(&wait, "wait", defaultLockWait, "how long to wait for another session that migrates the schema; 0 for as long as it takes")
+	r.flags(cmd, "production")
+	r.out.flag(cmd, "text")
+	flags := cmd.Flags()
+	flags.BoolVar(&r.initial, "initial", false, "leave a schema that a worker has worked in as it is")
+	flags.DurationVar(&r.wait, "wait", defaultLockWait, "how long to wait for another session that migrates the schema; 0 for as long as it takes")
+	flags.DurationVar(&r.waitServer, "wait-server", 0, "how long to wait for a server that does not answer yet; 0 for not at all")
 	return cmd
+}
+
+func (a *application) migrateUp(cmd *cobra.Command, r raising) error {
+	if r.waitServer < 0 {
+		return usagef("--wait-server %s: use a duration such as 60s, or 0 for not at all", r.waitServer)
+	}
+	m, err := a.migrator(cmd, r.aim)
+	if err != nil {
+		return err
+	}
+	m.preparer.lockWait, m.preparer.initial = r.wait, r.initial
+	m.server.atMost = r.waitServer
+	report, err := m.up(cmd.Context())
+	if err != nil {
+		return explain(cmd.Context(), m.target, err)
+	}
+	return r.out.migrated(cmd, report)
 }
 
 func (a *application) migrateStatusCommand() *cobra.Command {
@@ -86,18 +107,21 @@ type migrator struct {
 	target   reload.Target
 	files    fs.FS // the application's own migrations, nil for none
 	config   *pgx.ConnConfig
+	key      string // of the configuration that config is from
+	server   serverWait
 }
 
 func (a *application) migrator(cmd *cobra.Command, f aim) (*migrator, error) {
-	target, config, err := a.find(cmd, f)
+	target, config, err := a.find(cmd, f, reload.ReadTargetToMigrate)
 	if err != nil {
 		return nil, err
 	}
-	m := &migrator{target: target, preparer: &preparer{app: a.Migrations, log: newLogger(cmd.ErrOrStderr(), config.Log)}}
+	log := newLogger(cmd.ErrOrStderr(), config.Log)
+	m := &migrator{target: target, preparer: &preparer{app: a.Migrations, log: log}, server: serverWait{log: log}}
 	if m.files, err = m.preparer.files(target); err != nil {
 		return nil, &usageError{err}
 	}
-	if m.config, err = migrationConfig(target); err != nil {
+	if m.config, m.key, err = migrationConfig(target); err != nil {
 		return nil, &usageError{err}
 	}
 	target.Pooler = reload.PoolerNone // migrations go past it
@@ -105,20 +129,38 @@ func (a *application) migrator(cmd *cobra.Command, f aim) (*migrator, error) {
 	return m, nil
 }
 
+// connected connects, waiting for the server if it is to, for as long as do takes.
+func (m *migrator) connected(ctx context.Context, do func(conn *pgx.Conn) error) error {
+	var conn *pgx.Conn
+	err := m.server.until(ctx, func(ctx context.Context) (err error) {
+		if conn, err = pgx.ConnectConfig(ctx, m.config); err != nil {
+			err = unreachable(ctx, m.target, m.key, err)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer closeConn(ctx, conn)
+	return do(conn)
+}
+
 // inspect asks the schema how far it is.
 func (m *migrator) inspect(ctx context.Context) (status store.MigrationStatus, err error) {
-	conn, err := pgx.ConnectConfig(ctx, m.config)
-	if err != nil {
-		key := "dsn"
-		if m.target.MigrateDSN != "" {
-			key = "migrate_dsn"
-		}
-		return status, unreachable(ctx, m.target, key, err)
-	}
-	status, err = store.Inspect(ctx, conn, m.target.Schema, m.files)
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	return status, errors.Join(err, conn.Close(closing))
+	err = m.connected(ctx, func(conn *pgx.Conn) error {
+		status, err = store.Inspect(ctx, conn, m.target.Schema, m.files)
+		return err
+	})
+	return status, err
+}
+
+// worked asks the schema whether a worker has ever worked in it.
+func (m *migrator) worked(ctx context.Context) (worked bool, err error) {
+	err = m.connected(ctx, func(conn *pgx.Conn) error {
+		worked, err = store.Worked(ctx, conn, m.target.Schema)
+		return err
+	})
+	return worked, err
 }
 
 // up migrates the schema and says from where to where.
@@ -127,20 +169,28 @@ func (m *migrator) up(ctx context.Context) (report migrationReport, err error) {
 	if err != nil {
 		return report, err
 	}
+	if report = newMigrationReport(m.target, before).since(before); before.Serves() && !before.DirtyAhead() {
+		return report, nil
+	}
+	if m.preparer.initial {
+		if report.Left, err = m.worked(ctx); err != nil || report.Left {
+			return report, err
+		}
+	}
 	if before.DirtyAhead() {
 		return report, fmt.Errorf("schema %q is %s: a later version's migration failed half-way or is under way; let that version's migrate up finish or repair it",
 			m.target.Schema, before)
 	}
-	if !before.Serves() {
-		if err := m.preparer.migrate(ctx, m.target); err != nil {
-			return report, m.failure(ctx, err)
-		}
+	if err := m.preparer.migrate(ctx, m.target); err != nil {
+		return report, m.failure(ctx, err)
 	}
 	after, err := m.inspect(ctx)
 	if err != nil {
 		return report, err
 	}
-	return newMigrationReport(m.target, after).since(before), nil
+	report = newMigrationReport(m.target, after).since(before)
+	report.Left = m.preparer.initial && !after.Serves() // a worker has begun meanwhile
+	return report, nil
 }
 
 // failure is the error of a migration that failed, with what to do where it

@@ -14,6 +14,7 @@ import (
 type migrated struct {
 	Target, Schema          string
 	Exists, Serves, Changed bool
+	Left                    bool
 	Series                  []struct {
 		Name, State     string
 		Version, Needed uint
@@ -41,6 +42,55 @@ func TestMigrateUpSaysFromWhereToWhere(t *testing.T) {
 	again := parsed[migrated](s, "migrate", "up")
 	if again.Changed || !again.Serves || *again.Series[1].From != 7 || again.Series[1].Version != 7 || again.Target != "production" {
 		t.Errorf("as JSON: %+v", again)
+	}
+}
+
+func TestMigrateUpInitialSetsUpWhatNoWorkerHasWorkedIn(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	s.exec("CREATE SCHEMA {production}")
+	if out := s.ok("migrate", "up", "--initial"); out != "schema \""+s.production+"\": migrated: understudy 0 → 2\n" {
+		t.Errorf("printed %q", out)
+	}
+	s.options.Migrations = fstest.MapFS{"7_app.up.sql": {Data: []byte("CREATE TABLE theirs (id int);")}}
+	got := parsed[migrated](s, "migrate", "up", "--initial")
+	if !got.Changed || !got.Serves || got.Left || got.Series[1].Version != 7 {
+		t.Errorf("as JSON: %+v", got)
+	}
+	if out := s.ok("migrate", "up", "--initial"); !strings.Contains(out, "nothing to do: current: version 2") {
+		t.Errorf("printed %q the second time", out)
+	}
+	s.exec("UPDATE {production}.app_migrations SET dirty = true")
+	s.fails(1, []string{"is dirty: its migration 7 failed half-way", "app_migrations, and migrate again"}, "migrate", "up", "--initial")
+	s.exec("UPDATE {production}.app_migrations SET version = 8")
+	s.fails(1, []string{"dirty at version 8", "let that version's migrate up finish or repair it"}, "migrate", "up", "--initial")
+}
+
+func TestMigrateUpInitialLeavesWhatAWorkerHasWorkedInAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	s := migratedShell(t)
+	s.hand(s.production, "pod-1", "")
+	why := ": left as it is, since a worker has worked in it: --initial only sets up new ones, migrate up without it goes on\n"
+	check := func(serves bool, status string) {
+		t.Helper()
+		if out := s.ok("migrate", "up", "--initial"); out != "schema \""+s.production+"\" is "+status+why {
+			t.Errorf("printed %q, want %s", out, status)
+		}
+		got := parsed[migrated](s, "migrate", "up", "--initial")
+		if !got.Left || got.Changed || got.Serves != serves || *got.Series[0].From != got.Series[0].Version || *got.Series[1].From != got.Series[1].Version {
+			t.Errorf("%s as JSON: %+v", status, got)
+		}
+	}
+	s.options.Migrations = fstest.MapFS{"7_app.up.sql": {Data: []byte("CREATE TABLE theirs (id int);")}}
+	check(false, "current: version 2; application: behind: version 0, needed is 7")
+	s.ok("migrate", "up")
+	s.exec("UPDATE {production}.app_migrations SET dirty = true")
+	check(false, "current: version 2; application: dirty at version 7, needed is 7")
+	s.exec("UPDATE {production}.app_migrations SET version = 8")
+	check(true, "current: version 2; application: dirty at version 8, needed is 7")
+	s.exec("UPDATE {production}.app_migrations SET dirty = false")
+	if out := s.ok("migrate", "up", "--initial"); !strings.Contains(out, "nothing to do: current: version 2; application: ahead: version 8") {
+		t.Errorf("printed %q", out)
 	}
 }
 

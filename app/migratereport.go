@@ -18,6 +18,7 @@ type migrationReport struct {
 	Exists  bool           `json:"exists"`
 	Serves  bool           `json:"serves"` // this version can work with it
 	Changed bool           `json:"changed,omitempty"`
+	Left    bool           `json:"left,omitempty"` // --initial left it as it is
 	Series  []seriesReport `json:"series"`
 
 	status, before store.MigrationStatus
@@ -61,7 +62,7 @@ func (r migrationReport) since(before store.MigrationStatus) migrationReport {
 	r.before, r.Changed = before, before != r.status
 	for i, p := range []store.Progress{before.Ours, before.App} {
 		from := p.Version
-		if before.Dirty() {
+		if before.Dirty() && r.Changed {
 			from = 0 // it was made anew
 		}
 		r.Series[i].From = &from
@@ -79,6 +80,9 @@ func (o *output) migrated(cmd *cobra.Command, r migrationReport) error {
 }
 
 func (r migrationReport) sentence() string {
+	if r.Left {
+		return fmt.Sprintf("schema %q is %s: left as it is, since a worker has worked in it: --initial only sets up new ones, migrate up without it goes on", r.Schema, r.status)
+	}
 	if !r.Changed {
 		return fmt.Sprintf("schema %q: nothing to do: %s", r.Schema, r.status)
 	}

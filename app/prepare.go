@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 // workerLockWait is how long a worker waits for another session that migrates
@@ -26,6 +28,7 @@ type preparer struct {
 	app      fs.FS // Options.Migrations
 	log      *slog.Logger
 	lockWait time.Duration // for another session that migrates; 0 for any time
+	initial  bool          // leave a schema that a worker has worked in as it is
 }
 
 // prepare migrates the target or checks that somebody has, as it is configured.
@@ -39,7 +42,7 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 	}
 	status, err := store.Inspect(ctx, pool, target.Schema, files)
 	if err != nil {
-		return err
+		return explainPermission(target, err)
 	}
 	if status.DirtyAhead() {
 		p.log.Warn("a migration of a later version failed half-way; this version does not need it and serves on",
@@ -49,7 +52,7 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 	case status.Serves():
 	case target.Migrations == reload.MigrationsApply:
 		if err := p.migrate(ctx, target); err != nil {
-			return err
+			return explainPermission(target, err)
 		}
 	default:
 		return behind(target, status)
@@ -59,7 +62,7 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 
 // behind says what to run before a schema can be served.
 func behind(target reload.Target, status store.MigrationStatus) error {
-	return fmt.Errorf("schema %q of target %q is %s; run, with the same configuration: understudy migrate up --target %s", target.Schema, target.Name, status, target.Name)
+	return fmt.Errorf("schema %q of target %q is %s; with the same configuration and the login of its owner, run: understudy migrate up --target %s", target.Schema, target.Name, status, target.Name)
 }
 
 // checkSession finds a pooler of which the configuration says nothing.
@@ -80,13 +83,18 @@ func (p *preparer) migrate(ctx context.Context, target reload.Target) error {
 	if err != nil {
 		return err
 	}
-	config, err := migrationConfig(target)
+	config, key, err := migrationConfig(target)
 	if err != nil {
 		return err
 	}
-	return store.Migrate(ctx, config, store.MigrateOptions{
-		Schema: target.Schema, App: files, Mark: mark(target), LockWait: p.lockWait, Log: p.log,
+	err = store.Migrate(ctx, config, store.MigrateOptions{
+		Schema: target.Schema, App: files, Mark: mark(target), Initial: p.initial, LockWait: p.lockWait, Log: p.log,
 	})
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return unreachable(ctx, target, key, connect)
+	}
+	return err
 }
 
 // mark is what a schema that this target creates is marked with. Only previews
@@ -114,20 +122,22 @@ func (p *preparer) files(target reload.Target) (fs.FS, error) {
 }
 
 // migrationConfig is how to connect for migrations, which need a session of
-// their own.
-func migrationConfig(target reload.Target) (*pgx.ConnConfig, error) {
-	dsn, key := target.MigrateDSN, "migrate_dsn"
-	if dsn == "" {
-		if target.Pooler == reload.PoolerTransaction {
-			return nil, fmt.Errorf("targets.%s.migrate_dsn is not set: migrations cannot go through a transaction pooler, give a DSN past it", target.Name)
-		}
-		dsn, key = target.DSN, "dsn"
+// their own, and the key of the configuration that says so.
+func migrationConfig(target reload.Target) (config *pgx.ConnConfig, key string, err error) {
+	dsn, key, err := target.MigrationDSN()
+	if err != nil {
+		return nil, key, err
 	}
-	config, err := pgx.ParseConfig(dsn.Reveal())
-	if err != nil { // its text may hold parts of the DSN
-		return nil, fmt.Errorf("targets.%s.%s cannot be parsed: use postgres://login:password@host:5432/database", target.Name, key)
+	if key == target.DSNKey() && target.Pooler == reload.PoolerTransaction {
+		return nil, key, fmt.Errorf("neither targets.%[1]s.migrate_dsn nor targets.%[1]s.migrate_dsn_file is set: migrations cannot go through a transaction pooler, give a DSN past it", target.Name)
+	}
+	if config, err = pgx.ParseConfig(dsn.Reveal()); err != nil {
+		return nil, key, supervisor.ParseError(key)
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = commandConnectTimeout
 	}
 	// Nothing is prepared, so that a pooler is found for what it is.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	return config, nil
+	return config, key, nil
 }

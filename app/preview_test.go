@@ -1,11 +1,13 @@
 package app_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/understudy-worker/understudy/internal/kubelet"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -142,6 +144,34 @@ func TestTheApplicationsOwnMigrationsRunInThePreviewToo(t *testing.T) {
 	}
 	if version := ask[int](th, "SELECT version FROM {preview}.app_migrations"); version != 2 {
 		t.Errorf("the application's migrations are at version %d", version)
+	}
+}
+
+func TestTheFileOfTheMigrationsDSNIsReadForEachMigrationAndForNothingElse(t *testing.T) {
+	t.Parallel()
+	th := newTheatre(t)
+	config := th.pool.Config().ConnConfig
+	secret := kubelet.New(filepath.Join(t.TempDir(), "owner"))
+	write := func(dsn string) {
+		t.Helper()
+		if err := secret.Write(map[string]string{"dsn": dsn}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(fmt.Sprintf("host=%s port=%d user=nobody_at_all password=hunter2 dbname=%s", config.Host, config.Port, config.Database))
+	p := th.start("v2", "preview", "--targets.preview.migrate_dsn_file="+filepath.Join(secret.Dir(), "dsn"))
+	p.until("it names the key of the login that is refused", func() bool { return p.log.contains("the password in targets.preview.migrate_dsn_file") })
+	write(th.dsn)
+	p.serves(th.preview, "preview")
+	write("nonsense")
+	p.role("active")
+	p.serves(th.production, "active")
+	p.role("preview")
+	p.until("it serves the preview a second time", func() bool {
+		return ask[int](th, "SELECT count(*) FROM {preview}.workers WHERE pod = $1 AND role = 'preview'", p.name) == 2
+	})
+	if p.log.contains("hunter2") || p.log.contains("nonsense") {
+		t.Error("what is in the file is logged")
 	}
 }
 

@@ -237,6 +237,32 @@ func TestProductionThatIsBehindIsServedOnceItIsMigratedWithoutARestart(t *testin
 	th.check(5)
 }
 
+func TestAWorkerWhoseLoginLacksARightServesOnceItIsGrantedWithoutARestart(t *testing.T) {
+	t.Parallel()
+	th := newTheatre(t)
+	login := quoted(th.production) // as unique a name as any
+	th.exec("CREATE ROLE " + login + " LOGIN PASSWORD 'hunter2'")
+	t.Cleanup(func() {
+		th.exec("DROP OWNED BY " + login)
+		th.exec("DROP ROLE " + login)
+	})
+	config := th.pool.Config().ConnConfig
+	p := th.start("a", "active", fmt.Sprintf("--targets.production.dsn=host=%s port=%d dbname=%s user=%s password=hunter2",
+		config.Host, config.Port, config.Database, th.production))
+	p.until("it says what to do", func() bool {
+		return p.log.contains("permission denied for schema") && p.log.contains("may not do that: grant it, or use another login")
+	})
+	th.exec("GRANT USAGE ON SCHEMA " + login + " TO " + login)
+	p.until("it says what else", func() bool { return p.log.contains("permission denied for table") })
+	th.exec("GRANT ALL ON ALL TABLES IN SCHEMA " + login + " TO " + login)
+	th.exec("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA " + login + " TO " + login)
+	p.serves(th.production, "active")
+	p.kill()
+	if p.log.contains("hunter2") {
+		t.Error("the password is logged")
+	}
+}
+
 func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	t.Parallel()
 	th := newTheatre(t)

@@ -32,7 +32,8 @@ func (a *application) smokeCommand() *cobra.Command {
 		Short: "Enqueue jobs, and succeed only if a version completes them all",
 		Long: `Enqueue jobs, wait until each is finished, and succeed only if the version that
 --template-hash names has completed them all; without it, any worker may have.
-The time it waits includes that in which a starting worker migrates the schema.
+The time it waits includes that in which the server starts, and a starting
+worker migrates the schema.
 
 When the time is up, jobs that are not finished are cancelled. What stood in the
 way is printed. The jobs' metadata hold the run: {"smoke": "…"}.`,
@@ -42,8 +43,9 @@ way is printed. The jobs' metadata hold the run: {"smoke": "…"}.`,
 			if err := s.check(); err != nil {
 				return err
 			}
-			return a.withClient(cmd, s.aim, func(ctx context.Context, c *client) error {
-				t := &smokeTest{smoking: s, client: c, run: rand.Text()}
+			t := &smokeTest{smoking: s, run: rand.Text(), began: time.Now()}
+			return a.withPatientClient(cmd, s.aim, s.timeout, func(ctx context.Context, c *client) error {
+				t.client = c
 				return t.judge(cmd, t.do(ctx))
 			})
 		},
@@ -56,7 +58,7 @@ way is printed. The jobs' metadata hold the run: {"smoke": "…"}.`,
 	flags.StringVar(&s.job.Queue, "queue", understudy.DefaultQueue, "queue that they wait in")
 	flags.IntVar(&s.count, "count", 10, "how many jobs")
 	flags.Int16Var(&s.maxAttempts, "max-attempts", 1, "attempts that each of them has")
-	flags.DurationVar(&s.timeout, "timeout", time.Minute, "how long they may take")
+	flags.DurationVar(&s.timeout, "timeout", time.Minute, "how long it may take in all")
 	return cmd
 }
 

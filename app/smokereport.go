@@ -12,6 +12,7 @@ import (
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/store"
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 // shownFaults is how many of the jobs that went wrong are printed for people.
@@ -132,7 +133,7 @@ func (t *smokeTest) summary(r smokeReport) string {
 		text += fmt.Sprintf("; the time (%s) was up and %s cancelled; %s", t.timeout, plural(r.Cancelled, "job"), t.seen())
 	}
 	if t.trouble != nil {
-		text += "; at the end the jobs could not be seen or cancelled: " + oneLine(t.trouble)
+		text += "; at the end the jobs could not be seen or cancelled: " + supervisor.OneLine(t.trouble)
 	}
 	return text
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/understudy-worker/understudy/store"
@@ -39,8 +40,7 @@ type smokeTest struct {
 // do enqueues the jobs and waits until they are final or the time is up,
 // which is no error of its own.
 func (t *smokeTest) do(ctx context.Context) error {
-	t.began = time.Now()
-	waiting, cancel := context.WithTimeout(ctx, t.timeout)
+	waiting, cancel := context.WithDeadline(ctx, t.began.Add(t.timeout))
 	defer cancel()
 	if err := t.enqueue(waiting); err != nil {
 		return err
@@ -57,25 +57,35 @@ func (t *smokeTest) do(ctx context.Context) error {
 // enqueue enqueues the jobs as soon as the schema has what that needs: a new
 // version's pods are ready, and tested, before they have migrated it.
 func (t *smokeTest) enqueue(ctx context.Context) error {
-	job := t.job
-	job.Metadata = map[string]string{"smoke": t.run}
-	jobs := slices.Repeat([]store.NewJob{job}, t.count)
-	var missing error
+	jobs := t.jobs()
+	var obstacle error
 	for {
 		ids, err := t.client.EnqueueMany(ctx, jobs)
 		switch {
 		case err == nil:
 			t.ids, t.open, t.fates = ids, slices.Clone(ids), make(map[int64]store.Fate, len(ids))
 			return nil
-		case notMigrated(err):
-			missing = err
-		case missing == nil || ctx.Err() == nil:
+		case ctx.Err() == nil && (notMigrated(err) || unavailable(err)):
+			obstacle = err
+		case ctx.Err() == nil || obstacle == nil:
 			return err
 		}
 		if !pause(ctx, smokePoll) {
-			return missing
+			return obstacle
 		}
 	}
+}
+
+// jobs are the jobs to enqueue. Each has a unique key, so that those which a
+// server took and did not acknowledge are not enqueued again beside them.
+func (t *smokeTest) jobs() []store.NewJob {
+	job := t.job
+	job.Metadata = map[string]string{"smoke": t.run}
+	jobs := slices.Repeat([]store.NewJob{job}, t.count)
+	for i := range jobs {
+		jobs[i].UniqueKey = fmt.Sprintf("smoke %s %d", t.run, i)
+	}
+	return jobs
 }
 
 // wait looks at the jobs until all are final, and says whether they are
@@ -148,14 +158,17 @@ func (t *smokeTest) judge(cmd *cobra.Command, err error) error {
 
 // notBegun is the error of a test that could not enqueue its jobs.
 func (t *smokeTest) notBegun(ctx context.Context, err error) error {
+	var connect *pgconn.ConnectError
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case notMigrated(err):
 		return fmt.Errorf("smoke: nothing was enqueued: schema %q of target %q was not migrated within %s: see that a worker serves it, or run: understudy migrate up --target %[2]s --schema %[1]s",
 			t.client.Schema(), t.client.target.Name, t.timeout)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &connect):
 		return fmt.Errorf("smoke: to enqueue %s took longer than --timeout %s: give it more", plural(t.count, "job"), t.timeout)
+	case unavailable(err):
+		return fmt.Errorf("smoke: nothing was enqueued within %s: the server of target %q has gone away: %w", t.timeout, t.client.target.Name, err)
 	}
 	return err
 }

@@ -72,9 +72,11 @@ func (c checker) checkTargets() error {
 			return c.fault(path("schema"), "is empty", "name the schema that the target's jobs are in")
 		case t.DSN != "" && t.DSNFile != "":
 			return c.fault(path("dsn_file"), "stands beside "+dotted(path("dsn")), "set one of the two").withValue(t.DSNFile)
-		case t.Pooler == PoolerTransaction && t.Migrations == MigrationsApply && t.MigrateDSN == "":
+		case t.MigrateDSN != "" && t.MigrateDSNFile != "":
+			return c.fault(path("migrate_dsn_file"), "stands beside "+dotted(path("migrate_dsn")), "set one of the two").withValue(t.MigrateDSNFile)
+		case t.Pooler == PoolerTransaction && t.Migrations == MigrationsApply && t.MigrateDSN == "" && t.MigrateDSNFile == "":
 			return c.fault(path("migrate_dsn"), "is empty, and migrations cannot pass a transaction pooler",
-				"set a DSN that leads to Postgres directly, or set migrations to verify")
+				"set it or migrate_dsn_file to a DSN that leads to Postgres directly, or set migrations to verify")
 		}
 	}
 	return nil

@@ -62,8 +62,10 @@ type TargetConfig struct {
 	// of the two is set.
 	DSN     Secret `koanf:"dsn"`
 	DSNFile string `koanf:"dsn_file"`
-	// MigrateDSN is used for migrations, "" for the same as otherwise.
-	MigrateDSN Secret `koanf:"migrate_dsn"`
+	// MigrateDSN is used for migrations, MigrateDSNFile a file that says which.
+	// At most one of the two is set; neither means the same as otherwise.
+	MigrateDSN     Secret `koanf:"migrate_dsn"`
+	MigrateDSNFile string `koanf:"migrate_dsn_file"`
 	// Schema is the name of the schema, or a template of it: see ExpandSchema.
 	Schema     string        `koanf:"schema"`
 	Migrations MigrationMode `koanf:"migrations"`

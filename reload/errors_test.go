@@ -92,6 +92,8 @@ func TestConfigurationErrorsSayWhatToDo(t *testing.T) {
 			want: `--targets.preview.dsn: targets.preview.dsn: is empty, and role "canary" serves it: set targets.preview.dsn or targets.preview.dsn_file`},
 		{name: "two DSNs", yaml: dsns, environ: []string{"UNDERSTUDY_TARGETS__PREVIEW__DSN_FILE=/secrets/dsn"},
 			want: `UNDERSTUDY_TARGETS__PREVIEW__DSN_FILE: targets.preview.dsn_file = "/secrets/dsn": stands beside targets.preview.dsn: set one of the two`},
+		{name: "two DSNs for migrations", yaml: dsns, environ: []string{"UNDERSTUDY_TARGETS__PREVIEW__MIGRATE_DSN=postgres://m:hunter2@db/x", "UNDERSTUDY_TARGETS__PREVIEW__MIGRATE_DSN_FILE=/secrets/dsn"},
+			want: `UNDERSTUDY_TARGETS__PREVIEW__MIGRATE_DSN_FILE: targets.preview.migrate_dsn_file = "/secrets/dsn": stands beside targets.preview.migrate_dsn: set one of the two`},
 		{name: "command's target", yaml: dsns, target: "prod",
 			want: `--target = "prod": no such target: use one of preview, production`},
 
@@ -104,7 +106,7 @@ func TestConfigurationErrorsSayWhatToDo(t *testing.T) {
 		{name: "bad target name", yaml: "targets: {EU: {}}",
 			want: `understudy.yaml: targets.EU: cannot name a target: use lower-case letters and digits, with single - or _ between`},
 		{name: "pooler without migrate_dsn", yaml: dsns, args: []string{"--targets.preview.pooler=transaction"},
-			want: `configuration: targets.preview.migrate_dsn: is empty, and migrations cannot pass a transaction pooler: set a DSN that leads to Postgres directly, or set migrations to verify`},
+			want: `configuration: targets.preview.migrate_dsn: is empty, and migrations cannot pass a transaction pooler: set it or migrate_dsn_file to a DSN that leads to Postgres directly, or set migrations to verify`},
 
 		{name: "role to nowhere", yaml: dsns + "roles: {active: prod}",
 			want: `understudy.yaml: roles.active = "prod": no such target: use one of preview, production`},

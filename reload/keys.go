@@ -28,6 +28,7 @@ var keys = []key{
 	secretEntry("targets.*.dsn", "Postgres DSN of the target"),
 	entry("targets.*.dsn_file", "file", text(nil), "file that holds the DSN, watched"),
 	secretEntry("targets.*.migrate_dsn", "DSN for migrations, if another"),
+	entry("targets.*.migrate_dsn_file", "file", text(nil), "file that holds the DSN for migrations, read when one is due"),
 	entry("targets.*.schema", "schema", text(checkSchemaKey), "schema of the jobs; may hold labels as {label-key}"),
 	entry("targets.*.migrations", "mode", choice("apply", "verify"), "apply migrations on start-up, or only verify them"),
 	entry("targets.*.app_migrations", "directory", text(nil), "directory of the application's own migrations"),

@@ -14,37 +14,68 @@ import (
 type Target struct {
 	Name string
 	DSN  Secret
-	// MigrateDSN is used for migrations, "" for the same as DSN.
-	MigrateDSN    Secret
-	Schema        string
-	Migrations    MigrationMode
-	AppMigrations string
-	DrainTimeout  time.Duration
-	Pooler        Pooler
+	// DSNFile is the file that the DSN was read from, "" for none.
+	DSNFile string
+	// MigrateDSN or what is in MigrateDSNFile is used for migrations: see MigrationDSN.
+	MigrateDSN     Secret
+	MigrateDSNFile string
+	Schema         string
+	Migrations     MigrationMode
+	AppMigrations  string
+	DrainTimeout   time.Duration
+	Pooler         Pooler
 }
+
+// DSNKey is the key of the configuration that the DSN is from.
+func (t Target) DSNKey() string {
+	if t.DSNFile != "" {
+		return t.key("dsn_file")
+	}
+	return t.key("dsn")
+}
+
+// MigrationDSN is what to migrate with, and the key that it is from. A file is
+// read now and not before, so that what is in it is nothing to those who do
+// not migrate: they need not have it, and are not disturbed when it changes.
+func (t Target) MigrationDSN() (dsn Secret, key string, err error) {
+	switch {
+	case t.MigrateDSNFile != "":
+		key = t.key("migrate_dsn_file")
+		if dsn, err = readDSN(t.MigrateDSNFile); err != nil {
+			return "", key, fmt.Errorf("%s %w", key, err)
+		}
+		return dsn, key, nil
+	case t.MigrateDSN != "":
+		return t.MigrateDSN, t.key("migrate_dsn"), nil
+	}
+	return t.DSN, t.DSNKey(), nil
+}
+
+func (t Target) key(last string) string { return dotted([]string{"targets", t.Name, last}) }
 
 // ReadTarget is the target of that name as it stands now, for commands that
 // run once. labels fill in the schema's template; nil will do for one without.
 func ReadTarget(cfg Config, name string, labels map[string]string) (Target, error) {
-	return cfg.target(name, labels, readDSN)
+	return cfg.target(name, labels, readDSNFile)
+}
+
+// ReadTargetToMigrate is ReadTarget for commands that only migrate: where
+// there is a DSN for that, the other one is not read, and stays empty.
+func ReadTargetToMigrate(cfg Config, name string, labels map[string]string) (Target, error) {
+	if t := cfg.Targets[name]; t.MigrateDSN != "" || t.MigrateDSNFile != "" {
+		return cfg.place(name, labels)
+	}
+	return ReadTarget(cfg, name, labels)
 }
 
 // target makes a Target of the configured one. Its errors name the target.
 func (c Config) target(name string, labels map[string]string, dsn func(file string) (Secret, error)) (Target, error) {
-	t, ok := c.Targets[name]
-	if !ok {
-		return Target{}, fmt.Errorf("target %q is not configured: use one of %s", name, words(c.Targets))
+	out, err := c.place(name, labels)
+	if err != nil {
+		return Target{}, err
 	}
-	out := Target{
-		Name: name, DSN: t.DSN, MigrateDSN: t.MigrateDSN, Migrations: t.Migrations,
-		AppMigrations: t.AppMigrations, DrainTimeout: t.DrainTimeout, Pooler: t.Pooler,
-	}
-	var err error
-	if out.Schema, err = ExpandSchema(t.Schema, labels); err != nil {
-		return Target{}, fmt.Errorf("target %q: %w", name, err)
-	}
-	if t.DSNFile != "" {
-		if out.DSN, err = dsn(t.DSNFile); err != nil {
+	if out.DSN = c.Targets[name].DSN; out.DSNFile != "" {
+		if out.DSN, err = dsn(out.DSNFile); err != nil {
 			return Target{}, fmt.Errorf("target %q: %w", name, err)
 		}
 	}
@@ -54,9 +85,35 @@ func (c Config) target(name string, labels map[string]string, dsn func(file stri
 	return out, nil
 }
 
+// place is a Target but for its DSN.
+func (c Config) place(name string, labels map[string]string) (Target, error) {
+	t, ok := c.Targets[name]
+	if !ok {
+		return Target{}, fmt.Errorf("target %q is not configured: use one of %s", name, words(c.Targets))
+	}
+	schema, err := ExpandSchema(t.Schema, labels)
+	if err != nil {
+		return Target{}, fmt.Errorf("target %q: %w", name, err)
+	}
+	return Target{
+		Name: name, DSNFile: t.DSNFile, MigrateDSN: t.MigrateDSN, MigrateDSNFile: t.MigrateDSNFile, Schema: schema,
+		Migrations: t.Migrations, AppMigrations: t.AppMigrations, DrainTimeout: t.DrainTimeout, Pooler: t.Pooler,
+	}, nil
+}
+
+// readDSNFile reads the file that dsn_file names.
+func readDSNFile(file string) (Secret, error) {
+	dsn, err := readDSN(file)
+	if err != nil {
+		return "", fmt.Errorf("dsn_file %w", err)
+	}
+	return dsn, nil
+}
+
 // readDSN reads a file whose one line is a DSN. The path is looked up at once
 // through whatever links it has, so that one read sees one version of the
-// file; a link that a kubelet moves in that moment makes it look again.
+// file; a link that a kubelet moves in that moment makes it look again. Its
+// errors begin with the file.
 func readDSN(file string) (Secret, error) {
 	var data []byte
 	err := os.ErrNotExist
@@ -64,16 +121,27 @@ func readDSN(file string) (Secret, error) {
 		data, err = readRegular(os.DirFS(filepath.Dir(file)), filepath.Base(file))
 	}
 	if err != nil {
-		return "", fmt.Errorf("dsn_file %q: %w", file, cause(err))
+		return "", fmt.Errorf("%q: %w%s", file, cause(err), fileAdvice(err))
 	}
 	dsn := strings.TrimRight(string(data), "\r\n")
 	if dsn == "" {
-		return "", fmt.Errorf("dsn_file %q is empty", file)
+		return "", fmt.Errorf("%q is empty: write the DSN into it", file)
 	}
 	if err := checkDSN(dsn); err != nil {
-		return "", fmt.Errorf("dsn_file %q: its content %w", file, err)
+		return "", fmt.Errorf("%q: its content %w", file, err)
 	}
 	return Secret(dsn), nil
+}
+
+// fileAdvice says what to do about a file that cannot be read.
+func fileAdvice(err error) string {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return ": see that the Secret is mounted there, and has a key of that name"
+	case errors.Is(err, os.ErrPermission):
+		return ": let the user that this program runs as read it"
+	}
+	return ""
 }
 
 // dsnFiles keeps what each DSN file last said, by its path, so that a file
@@ -98,7 +166,7 @@ func newDSNFiles(targets map[string]TargetConfig) *dsnFiles {
 // read reads every file anew.
 func (d *dsnFiles) read() {
 	for file := range d.errs {
-		dsn, err := readDSN(file)
+		dsn, err := readDSNFile(file)
 		if err == nil {
 			d.good[file] = dsn
 		}

@@ -63,7 +63,7 @@ targets:
 	good, none := dsn("postgres://v", nil), dsn("", errors.New(`dsn_file "/secrets/dsn": gone`))
 	hash := map[string]string{"rollouts-pod-template-hash": "6d4f9"}
 	production := Target{Name: "production", DSN: "postgres://p", Schema: "production", Migrations: "verify", DrainTimeout: 7 * time.Second, Pooler: "none"}
-	preview := Target{Name: "preview", DSN: "postgres://v", MigrateDSN: "postgres://m", Schema: "preview_6d4f9", Migrations: "apply", DrainTimeout: 5 * time.Second, Pooler: "none"}
+	preview := Target{Name: "preview", DSN: "postgres://v", DSNFile: "/secrets/dsn", MigrateDSN: "postgres://m", Schema: "preview_6d4f9", Migrations: "apply", DrainTimeout: 5 * time.Second, Pooler: "none"}
 	for name, c := range map[string]struct {
 		view view
 		dsn  func(string) (Secret, error)
@@ -103,7 +103,7 @@ func TestReadTargetReadsItAsItStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := ReadTarget(cfg, "eu", labels)
-	want := Target{Name: "eu", DSN: "postgres://app:hunter2@db/x", Schema: "eu_6d4f9", Migrations: MigrationsVerify, DrainTimeout: 20 * time.Second, Pooler: PoolerNone}
+	want := Target{Name: "eu", DSN: "postgres://app:hunter2@db/x", DSNFile: file, Schema: "eu_6d4f9", Migrations: MigrationsVerify, DrainTimeout: 20 * time.Second, Pooler: PoolerNone}
 	if err != nil || got != want {
 		t.Errorf("ReadTarget = %+v, %v; want %+v", got, err, want)
 	}
@@ -117,6 +117,65 @@ func TestReadTargetReadsItAsItStands(t *testing.T) {
 	}
 	if _, err := ReadTarget(cfg, "eu", nil); err == nil || !strings.Contains(err.Error(), "needs the pod's label") {
 		t.Errorf("without labels: %v", err)
+	}
+}
+
+func TestMigrationsHaveADSNOfTheirOwnOrTheTargets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(dsn string) { writeFile(t, dir+"/dsn", dsn) }
+	write("postgres://m:hunter2@db/x\n")
+	for name, c := range map[string]struct {
+		target Target
+		dsn    Secret
+		key    string
+	}{
+		"none":              {Target{DSN: "postgres://w"}, "postgres://w", "targets.eu.dsn"},
+		"none, DSN of file": {Target{DSN: "postgres://w", DSNFile: "/secrets/dsn"}, "postgres://w", "targets.eu.dsn_file"},
+		"in the key":        {Target{DSN: "postgres://w", MigrateDSN: "postgres://m"}, "postgres://m", "targets.eu.migrate_dsn"},
+		"in a file":         {Target{DSN: "postgres://w", MigrateDSNFile: dir + "/dsn"}, "postgres://m:hunter2@db/x", "targets.eu.migrate_dsn_file"},
+	} {
+		c.target.Name = "eu"
+		if dsn, key, err := c.target.MigrationDSN(); dsn != c.dsn || key != c.key || err != nil {
+			t.Errorf("%s: %q of %s, %v", name, dsn.Reveal(), key, err)
+		}
+	}
+	target := Target{Name: "eu", MigrateDSNFile: dir + "/dsn"}
+	write("postgres://m:hunter3@db/x") // read when it is asked for
+	if dsn, _, err := target.MigrationDSN(); dsn != "postgres://m:hunter3@db/x" {
+		t.Errorf("a new one in the file: %q, %v", dsn.Reveal(), err)
+	}
+	write("hunter2")
+	want := `targets.eu.migrate_dsn_file "` + dir + `/dsn": its content is not a Postgres DSN, such as postgres://login:password@host:5432/database`
+	if _, _, err := target.MigrationDSN(); err == nil || err.Error() != want {
+		t.Errorf("nonsense in the file: %v, want %s", err, want)
+	}
+	target.MigrateDSNFile = dir + "/nowhere"
+	want = `targets.eu.migrate_dsn_file "` + dir + `/nowhere": no such file or directory: see that the Secret is mounted there, and has a key of that name`
+	if _, _, err := target.MigrationDSN(); err == nil || err.Error() != want {
+		t.Errorf("no file: %v, want %s", err, want)
+	}
+}
+
+func TestWhoOnlyMigratesNeedsNoDSNBesideThatForMigrations(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, t.TempDir()+"/dsn", "postgres://m")
+	const missing = "targets: {production: {dsn_file: /nowhere/dsn}}\npodinfo: {role: active}\n"
+	for name, given := range map[string]string{
+		"in the key": "UNDERSTUDY_TARGETS__PRODUCTION__MIGRATE_DSN=postgres://m",
+		"in a file":  "UNDERSTUDY_TARGETS__PRODUCTION__MIGRATE_DSN_FILE=" + file,
+	} {
+		cfg := load(t, missing, given)
+		target, err := ReadTargetToMigrate(cfg, "production", nil)
+		if dsn, _, dsnErr := target.MigrationDSN(); err != nil || dsnErr != nil || dsn != "postgres://m" || target.Schema != "production" {
+			t.Errorf("%s: %+v with %q, %v, %v", name, target, dsn.Reveal(), err, dsnErr)
+		}
+		if _, err := ReadTarget(cfg, "production", nil); err == nil {
+			t.Errorf("%s: who works jobs could do without a DSN", name)
+		}
+	}
+	if _, err := ReadTargetToMigrate(load(t, missing), "production", nil); err == nil || !strings.Contains(err.Error(), `dsn_file "/nowhere/dsn"`) {
+		t.Errorf("without one for migrations: %v", err)
 	}
 }
 

@@ -183,7 +183,11 @@ func (w *Watcher) publish(s Snapshot) {
 		return // back to what the receiver has
 	}
 	w.out <- s // there is room: only this goroutine sends
-	w.log.Info("snapshot", "role", s.Role, "target", s.Target.Name, "schema", s.Target.Schema,
+	log := w.log.Info
+	if s.Problem != "" {
+		log = w.log.Warn
+	}
+	log("snapshot", "role", s.Role, "target", s.Target.Name, "schema", s.Target.Schema,
 		"template_hash", s.TemplateHash, "problem", s.Problem, "unreadable", s.Unreadable)
 }
 

@@ -443,13 +443,40 @@ func TestDSNFileThatNeverWasIsAProblem(t *testing.T) {
 	cfg.change("production", func(c *TargetConfig) { c.DSN, c.DSNFile = "", file })
 	w := watcher(t, cfg)
 	run(t, w)
-	want := Snapshot{Role: "active", Target: Target{Name: "production"}, Problem: fmt.Sprintf(`role "active" has no target: target "production": dsn_file %q: no such file or directory`, file)}
+	want := Snapshot{Role: "active", Target: Target{Name: "production"}, Problem: fmt.Sprintf(`role "active" has no target: target "production": dsn_file %q: no such file or directory: see that the Secret is mounted there, and has a key of that name`, file)}
 	if diff := cmp.Diff(want, next(t, w)); diff != "" {
 		t.Errorf("snapshot (-want +got):\n%s", diff)
 	}
 	writeFile(t, file, "postgres://a")
 	if got := dsnOf(t, w); got != "postgres://a" {
 		t.Errorf("DSN = %q", got)
+	}
+}
+
+func TestTheFileOfTheMigrationsDSNIsNothingToASnapshot(t *testing.T) {
+	t.Parallel()
+	v, cfg := volume(t, role("preview"))
+	secret := kubelet.New(filepath.Join(t.TempDir(), "secret")) // not there: workers that do not migrate need not mount it
+	cfg.change("preview", func(c *TargetConfig) { c.MigrateDSNFile = filepath.Join(secret.Dir(), "dsn") })
+	w := watcher(t, cfg)
+	w.backstop = time.Millisecond
+	run(t, w)
+	before := next(t, w)
+	if before.Target.MigrateDSNFile != filepath.Join(secret.Dir(), "dsn") || before.Problem != "" || w.Health().Err != "" {
+		t.Errorf("snapshot %+v, health %+v", before, w.Health())
+	}
+	for _, dsn := range []string{"postgres://m:old@db/x", "postgres://m:new@db/x", "nonsense"} {
+		if err := secret.Write(map[string]string{"dsn": dsn}); err != nil {
+			t.Fatal(err)
+		}
+		changed := time.Now()
+		eventually(t, "all is read again", func() bool { return w.Health().ReadAt.After(changed) })
+	}
+	setLabels(t, v, role("canary"))
+	want := before
+	want.Role = "canary"
+	if diff := cmp.Diff(want, next(t, w)); diff != "" {
+		t.Errorf("the next snapshot (-want +got):\n%s", diff)
 	}
 }
 
@@ -522,6 +549,24 @@ func TestLogTellsOfTroubleOnceAndOfNoSecret(t *testing.T) {
 	eventually(t, "trouble is over", func() bool { return w.Health().Err == "" })
 	stop()
 	if got := log.String(); strings.Contains(got, "hunter2") || strings.Count(got, "trouble with files") != 1 || strings.Count(got, "again") != 1 || strings.Count(got, `"msg":"snapshot"`) != 2 {
+		t.Errorf("log:\n%s", got)
+	}
+}
+
+func TestASnapshotIsAWarningWhereItHasAProblem(t *testing.T) {
+	t.Parallel()
+	v, cfg := volume(t, role("active"))
+	var log buffer
+	w, err := NewWatcher(cfg, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, w)
+	next(t, w)
+	setLabels(t, v, role("spare"))
+	next(t, w)
+	stop()
+	if got := log.String(); strings.Count(got, "msg=snapshot") != 1 || !strings.Contains(got, "role=spare") {
 		t.Errorf("log:\n%s", got)
 	}
 }

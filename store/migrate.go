@@ -22,6 +22,8 @@ type MigrateOptions struct {
 	// it is dirty: a schema that Migrate creates gets it. Empty, as for
 	// production, means that no schema is ever dropped.
 	Mark string
+	// Initial leaves a schema that a worker has worked in as it is: see Worked.
+	Initial bool
 	// LockWait is how long to wait for another session that migrates the
 	// schema; 0 for as long as ctx lasts.
 	LockWait time.Duration
@@ -68,12 +70,8 @@ type migration struct {
 }
 
 func (m *migration) run(ctx context.Context) error {
-	status, err := Inspect(ctx, m.conn, m.Schema, m.App)
-	if err != nil {
+	if _, done, err := m.look(ctx); err != nil || done { // without a lock: nothing is left to do
 		return err
-	}
-	if status.Serves() { // without a lock: nothing is left to do
-		return nil
 	}
 	if err := m.checkSession(ctx); err != nil {
 		return err
@@ -81,13 +79,25 @@ func (m *migration) run(ctx context.Context) error {
 	if err := m.lock(ctx); err != nil {
 		return err
 	}
-	if status, err = Inspect(ctx, m.conn, m.Schema, m.App); err != nil || status.Serves() {
+	// Meanwhile others may have migrated it, and begun to work in it.
+	status, done, err := m.look(ctx)
+	if err != nil || done {
 		return err
 	}
 	if err := m.prepare(ctx, status); err != nil {
 		return err
 	}
 	return m.up(ctx)
+}
+
+// look says how far the schema is, and whether that is as far as it is to be brought.
+func (m *migration) look(ctx context.Context) (status MigrationStatus, done bool, err error) {
+	status, err = Inspect(ctx, m.conn, m.Schema, m.App)
+	if err != nil || status.Serves() || !m.Initial {
+		return status, status.Serves(), err
+	}
+	done, err = Worked(ctx, m.conn, m.Schema)
+	return status, done, err
 }
 
 // prepare sees to it that the schema exists and is clean.

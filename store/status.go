@@ -111,7 +111,7 @@ func progress(ctx context.Context, db DB, sql statements, schema, table string, 
 	}
 	name := pgx.Identifier{schema, table}.Sanitize()
 	var exists bool
-	if err := db.QueryRow(ctx, sql.get("has_version_table"), name).Scan(&exists); err != nil {
+	if err := db.QueryRow(ctx, sql.get("has_table"), name).Scan(&exists); err != nil {
 		return p, fmt.Errorf("inspect schema %q: %w", schema, err)
 	}
 	if !exists {
@@ -129,6 +129,24 @@ func progress(ctx context.Context, db DB, sql statements, schema, table string, 
 		return p, fmt.Errorf("inspect schema %q: %w", schema, err)
 	}
 	return p, nil
+}
+
+// Worked says whether a worker has ever worked in the schema: had an epoch in
+// it. Then it is in use, and what is in it is more than an attempt to set it
+// up. Rows of epochs that ended are dropped by workers, each of which has one.
+func Worked(ctx context.Context, db DB, schema string) (worked bool, err error) {
+	sql, err := statementsFor(schema)
+	if err != nil {
+		return false, err
+	}
+	err = db.QueryRow(ctx, sql.get("has_table"), pgx.Identifier{schema, "workers"}.Sanitize()).Scan(&worked)
+	if err == nil && worked {
+		err = db.QueryRow(ctx, sql.get("worked")).Scan(&worked)
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for workers in schema %q: %w", schema, err)
+	}
+	return worked, nil
 }
 
 // lastVersion is the version of the last file.

@@ -49,7 +49,7 @@ func open(ctx context.Context, target reload.Target, lease time.Duration) (*plac
 	}
 	if p.where, err = identify(ctx, p.pool, target.Schema); err != nil {
 		p.pool.Close()
-		return nil, fmt.Errorf("connect to target %q: %w", target.Name, err)
+		return nil, &ConnectError{Target: target.Name, Key: target.DSNKey(), Err: err}
 	}
 	return p, nil
 }
@@ -58,7 +58,7 @@ func open(ctx context.Context, target reload.Target, lease time.Duration) (*plac
 func poolConfig(target reload.Target, lease time.Duration) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(target.DSN.Reveal())
 	if err != nil { // its text may hold parts of the DSN
-		return nil, fmt.Errorf("target %q: its DSN cannot be parsed: use postgres://login:password@host:5432/database", target.Name)
+		return nil, ParseError(target.DSNKey())
 	}
 	conn := config.ConnConfig
 	if conn.ConnectTimeout == 0 {
@@ -123,6 +123,7 @@ func samePlace(a, b reload.Target) bool {
 	addressB, errB := address(b.DSN)
 	a.DSN, b.DSN = "", ""
 	a.MigrateDSN, b.MigrateDSN = "", "" // used for migrations only, which are done
+	a.MigrateDSNFile, b.MigrateDSNFile = "", ""
 	return a == b && errA == nil && errB == nil && addressA == addressB
 }
 

@@ -331,6 +331,50 @@ func TestARotatedPasswordIsUsedByNewConnectionsOfTheSameEpoch(t *testing.T) {
 	}
 }
 
+func TestAnotherDSNForMigrationsIsNothingToAnEpoch(t *testing.T) {
+	t.Parallel()
+	s := perform(t, untilDone)
+	wanted := snapshot("active", "production", pgtest.DSN(t))
+	s.want(wanted)
+	s.serving("active", "production")
+	for _, dsn := range []reload.Secret{"postgres://one", "postgres://another"} {
+		wanted.Target.MigrateDSN, wanted.Target.MigrateDSNFile = dsn, string(dsn)
+		s.want(wanted)
+		until(t, "the snapshot is taken", func() bool { return len(s.snapshots) == 0 })
+	}
+	s.want(reload.Snapshot{})
+	s.phase(understudy.PhaseIdle)
+	if got := s.history(); !slices.Equal(got, []string{"begin active production", "end active production"}) {
+		t.Errorf("epochs were %v", got)
+	}
+}
+
+func TestATargetThatOpensIsOpenedAnewForAnotherDSNForMigrations(t *testing.T) {
+	t.Parallel()
+	opened := make(chan reload.Secret, 2)
+	s := perform(t, untilDone, func(o *supervisor.Options) {
+		o.Prepare = func(ctx context.Context, _ *pgxpool.Pool, target reload.Target) error {
+			if opened <- target.MigrateDSN; target.MigrateDSN == "right" {
+				return nil
+			}
+			<-ctx.Done() // a migration by a login that waits in vain
+			return ctx.Err()
+		}
+	})
+	wanted := snapshot("preview", "preview", pgtest.DSN(t))
+	wanted.Target.MigrateDSN = "wrong"
+	s.want(wanted)
+	if got := <-opened; got != "wrong" {
+		t.Errorf("opened with %q", got.Reveal())
+	}
+	wanted.Target.MigrateDSN = "right"
+	s.want(wanted)
+	if got := <-opened; got != "right" {
+		t.Errorf("opened with %q", got.Reveal())
+	}
+	s.serving("preview", "preview")
+}
+
 func TestTwoTargetsThatAreOnePlaceEndTheProcess(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)

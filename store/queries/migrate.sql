@@ -4,8 +4,11 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1);
 -- name: schema_comment
 SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = $1;
 
--- name: has_version_table
+-- name: has_table
 SELECT to_regclass($1) IS NOT NULL;
+
+-- name: worked
+SELECT EXISTS (SELECT FROM {schema}.workers);
 
 -- name: try_lock
 SELECT pg_try_advisory_lock($1, $2);
