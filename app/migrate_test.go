@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,19 @@ func TestMigrateUpSaysFromWhereToWhere(t *testing.T) {
 	if again.Changed || !again.Serves || *again.Series[1].From != 7 || again.Series[1].Version != 7 || again.Target != "production" {
 		t.Errorf("as JSON: %+v", again)
 	}
+}
+
+func TestMigrateUpTakesADSNWithThePoolsSettings(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	dsn, err := url.Parse(s.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := dsn.Query()
+	query.Set("pool_max_conns", "4")
+	dsn.RawQuery = query.Encode()
+	s.ok("migrate", "up", "--targets.production.dsn="+dsn.String())
 }
 
 func TestMigrateUpInitialSetsUpWhatNoWorkerHasWorkedIn(t *testing.T) {

@@ -131,9 +131,11 @@ func migrationConfig(target reload.Target) (config *pgx.ConnConfig, key string, 
 	if key == target.DSNKey() && target.Pooler == reload.PoolerTransaction {
 		return nil, key, fmt.Errorf("neither targets.%[1]s.migrate_dsn nor targets.%[1]s.migrate_dsn_file is set: migrations cannot go through a transaction pooler, give a DSN past it", target.Name)
 	}
-	if config, err = pgx.ParseConfig(dsn.Reveal()); err != nil {
+	pool, err := pgxpool.ParseConfig(dsn.Reveal()) // knows pool_max_conns and the like, which a server does not
+	if err != nil {
 		return nil, key, supervisor.ParseError(key)
 	}
+	config = pool.ConnConfig
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = commandConnectTimeout
 	}

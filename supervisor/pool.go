@@ -23,13 +23,10 @@ const connectTimeout = 5 * time.Second
 type place struct {
 	target reload.Target
 	pool   *pgxpool.Pool
-	login  *atomic.Pointer[login]
+	dsn    *atomic.Pointer[reload.Secret] // by which new connections are made
 	// where identifies the server, database and schema, whatever the DSN says.
 	where string
 }
-
-// login is who new connections log in as.
-type login struct{ user, password string }
 
 // open makes the pool of a target and connects to it.
 func open(ctx context.Context, target reload.Target, lease time.Duration) (*place, error) {
@@ -37,13 +34,9 @@ func open(ctx context.Context, target reload.Target, lease time.Duration) (*plac
 	if err != nil {
 		return nil, err
 	}
-	p := &place{target: target, login: &atomic.Pointer[login]{}}
-	p.login.Store(&login{config.ConnConfig.User, config.ConnConfig.Password})
-	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-		who := p.login.Load()
-		c.User, c.Password = who.user, who.password
-		return nil
-	}
+	p := &place{target: target, dsn: &atomic.Pointer[reload.Secret]{}}
+	p.dsn.Store(&target.DSN)
+	config.BeforeConnect = p.refresh
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open target %q: %w", target.Name, err)
 	}
@@ -108,10 +101,23 @@ func (p *place) follow(target reload.Target) {
 	if target.DSN == p.target.DSN {
 		return
 	}
-	if config, err := pgx.ParseConfig(target.DSN.Reveal()); err == nil {
-		p.login.Store(&login{config.User, config.Password})
+	if _, err := pgxpool.ParseConfig(target.DSN.Reveal()); err == nil {
+		p.dsn.Store(&target.DSN)
 		p.target = target
 	}
+}
+
+// refresh lets a new connection use the login and the certificates of now: those
+// are in files that the DSN names, and are renewed before they expire. Where they
+// cannot be read, those of before are as good.
+func (p *place) refresh(_ context.Context, c *pgx.ConnConfig) error {
+	now, err := pgxpool.ParseConfig(p.dsn.Load().Reveal())
+	if err != nil {
+		return nil
+	}
+	c.User, c.Password = now.ConnConfig.User, now.ConnConfig.Password
+	c.TLSConfig, c.Fallbacks = now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
+	return nil
 }
 
 // samePlace says whether two targets differ in nothing but the login.
