@@ -1,14 +1,16 @@
 #!/bin/sh
-# Sees to it that this machine has what the demo or the tests need besides Go
-# and make. What is missing is installed from the distribution's packages:
+# Sees to it that this machine has what the demo, the tests or the image need
+# besides Go and make. What is missing is installed from the distribution's packages:
 # asked on a terminal, without asking under CI=true or YES=1. Where that cannot
 # be, one line says what to install.
 #
 #   hack/install-tools.sh demo [the demo's flags]
 #   hack/install-tools.sh test [go test's flags]
+#   hack/install-tools.sh image
 #
 # The tests run servers in containers, which takes a Docker engine and images
-# (postgres-image.sh). Under -short they do not.
+# (postgres-image.sh). Under -short they do not. The image is built in another
+# (go-image.sh).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -50,17 +52,28 @@ uses_containers() {
   [ "$1" = test ]
 }
 
+# needs_docker COMMAND FLAGS says whether a command cannot do without it.
+needs_docker() { [ "$1" = image ] || uses_containers "$@"; }
+
 # A Docker engine is not ours to install: it comes with a service and rights.
 check_docker() {
-  complaint=$(docker version 2>&1 >/dev/null) ||
-    fail "the tests run servers in containers, and there is no Docker engine to talk to ($(echo "$complaint" | tail -n 1)):" \
-      "start it, or install it (https://docs.docker.com/engine/install/), or test without: make test TESTFLAGS=-short"
+  complaint=$(docker version 2>&1 >/dev/null) || fail "$(needs_engine "$1"), and there is no Docker engine to talk to" \
+    "($(echo "$complaint" | tail -n 1)): start it, or install it (https://docs.docker.com/engine/install/)$(or_without "$1")"
 }
 
-# has_builder says whether the images are here or can be built. The builder is
-# where only root looks for programs.
+needs_engine() {
+  case "$1" in
+    test) echo "the tests run servers in containers" ;;
+    image) echo "the image is built by Docker" ;;
+  esac
+}
+
+or_without() { [ "$1" != test ] || echo ", or test without: make test TESTFLAGS=-short"; }
+
+# has_builder CHECK says whether the images that CHECK looks for are here or can
+# be built. The builder is where only root looks for programs.
 has_builder() {
-  hack/postgres-image.sh --check || PATH="$PATH:/usr/sbin" command -v debootstrap >/dev/null 2>&1
+  "$1" --check || PATH="$PATH:/usr/sbin" command -v debootstrap >/dev/null 2>&1
 }
 
 as_root() {
@@ -142,8 +155,9 @@ missing() {
     test)
       has_postgres || echo postgres
       has_compiler || echo compiler
-      ! uses_containers "$@" || has_builder || echo builder
+      ! uses_containers "$@" || has_builder hack/postgres-image.sh || echo builder
       ;;
+    image) has_builder hack/go-image.sh || echo builder ;;
   esac
 }
 
@@ -152,7 +166,7 @@ why() {
   case "$1" in
     postgres) echo "Postgres server binaries (for a temporary server of the demo's or the tests' own)" ;;
     compiler) echo "a C compiler (Go's race detector, under which the tests run, is linked with one)" ;;
-    builder) echo "debootstrap (the images of the tests' containers are built with it)" ;;
+    builder) echo "debootstrap (images that cannot be pulled are built with it)" ;;
   esac
 }
 
@@ -178,20 +192,25 @@ get() {
   install $wanted
 }
 
-# get_images sees to what the containers are made of.
+# get_images COMMAND sees to what the containers are made of.
 get_images() {
-  hack/postgres-image.sh
-  hack/postgres-image.sh --pgbouncer
+  case "$1" in
+    test)
+      hack/postgres-image.sh
+      hack/postgres-image.sh --pgbouncer
+      ;;
+    image) hack/go-image.sh >/dev/null ;;
+  esac
 }
 
 main() {
   case "${1:-}" in
-    demo | test) ;;
-    *) fail "say what for: demo or test" ;;
+    demo | test | image) ;;
+    *) fail "say what for: demo, test or image" ;;
   esac
   check_go
   go build -buildvcs=false -o bin/findpostgres ./hack/findpostgres
-  ! uses_containers "$@" || check_docker
+  ! needs_docker "$@" || check_docker "$1"
   things=$(missing "$@")
   if [ -n "$things" ]; then
     # shellcheck disable=SC2086 # a list of words
@@ -199,7 +218,7 @@ main() {
     still=$(missing "$@")
     [ -z "$still" ] || fail "the packages are installed, yet these are still missing:" $still
   fi
-  ! uses_containers "$@" || get_images
+  ! needs_docker "$@" || get_images "$1"
 }
 
 main "$@"

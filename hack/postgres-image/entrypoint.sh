@@ -32,10 +32,12 @@ read_settings() {
 }
 
 # give_directories makes the server's directories and gives them to its login.
+# Kubernetes opens the files of a volume to fsGroup, which Postgres refuses its
+# data to be: five digits also take the bit away that hands the group on.
 give_directories() {
   mkdir -p "$PGDATA" /var/run/postgresql
+  chmod 00700 "$PGDATA" || true
   [ "$(id -u)" = 0 ] || return 0
-  chmod 0700 "$PGDATA"
   find "$PGDATA" /var/run/postgresql \! -user postgres -exec chown postgres '{}' +
 }
 

@@ -78,6 +78,48 @@ func TestImageReadsItsSettingsFromFiles(t *testing.T) {
 	}
 }
 
+// restrictedPod is what a pod lays out before the server starts: a ConfigMap's
+// files, which are links, and at a later start the data as a kubelet leaves it,
+// open to the volume's group.
+const restrictedPod = `
+cd /docker-entrypoint-initdb.d
+mkdir ..1
+echo "CREATE TABLE linked (n int)" >..1/10-table.sql
+ln -s ..1 ..data
+ln -s ..data/10-table.sql 10-table.sql
+if [ -d "$PGDATA" ]; then
+  find "$PGDATA" -exec chmod g+rwX '{}' +
+  find "$PGDATA" -type d -exec chmod g+s '{}' +
+fi
+exec docker-entrypoint.sh postgres`
+
+func TestImageRunsAsARestrictedPodAndStartsAgainOnAVolumeOfItsGroup(t *testing.T) {
+	t.Parallel()
+	s := runImage(t,
+		testcontainers.WithEnv(map[string]string{"POSTGRES_PASSWORD": "let me in", "PGDATA": dataDir + "/pgdata"}),
+		testcontainers.WithEntrypoint("sh", "-euc", restrictedPod),
+		testcontainers.WithConfigModifier(func(config *container.Config) { config.User = "999:999" }),
+		testcontainers.WithHostConfigModifier(func(host *container.HostConfig) {
+			host.ReadonlyRootfs = true
+			host.CapDrop = []string{"ALL"}
+			host.SecurityOpt = []string{"no-new-privileges"}
+			// Each has the mode of the directory that it covers: the last one's lets only its owner write.
+			host.Tmpfs = map[string]string{"/tmp": "", socketDir: "", "/docker-entrypoint-initdb.d": "uid=999"}
+		}),
+	)
+	p := &Postgres{server: s, login: superuser, password: "let me in"}
+	if err := p.awaitReady(t.Context(), p.ping); err != nil {
+		t.Fatal(err)
+	}
+	run(t, p.DSN("postgres"), "INSERT INTO linked VALUES (1)")
+	if err := p.Restart(t.Context(), Fast); err != nil {
+		t.Fatal(err)
+	}
+	if got := query[int](t, p.DSN("postgres"), "SELECT count(*) FROM linked"); got != 1 {
+		t.Errorf("%d rows after the second start, want the one of the first", got)
+	}
+}
+
 func TestImageAsksForThePassword(t *testing.T) {
 	t.Parallel()
 	p := Shared(t)
