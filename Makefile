@@ -7,19 +7,26 @@ FUZZTIME  ?= 1m
 DURATION  ?= 10m
 SEED      ?=
 RACE      ?= -race
+RUN       ?=
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+IMAGE   ?= understudy:$(VERSION)
 APP     := github.com/understudy-worker/understudy/app
 LDFLAGS := -X $(APP).buildVersion=$(VERSION) -X $(APP).buildCommit=$(COMMIT)
 
 # The modules of this repository: its own, and those of examples and benchmarks.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod bench/go.mod))
 
+# The tests of the manifests are a module too. They go without the race detector,
+# for which all that they import of Kubernetes would be compiled once more; and
+# are not cached, as they read files of other modules.
+MANIFESTS := manifests
+
 # The packages whose tests fill the machine by themselves: nothing else runs beside them.
 CONTAINERS := understudy/integration
 
-.PHONY: help demo test integration soak build lint bench fuzz clean
+.PHONY: help demo test integration soak cluster build image lint bench fuzz clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -36,6 +43,8 @@ test: ## Check everything: formatting, vet, staticcheck, tests with the race det
 		echo "== go test -race $$module"; \
 		(cd $$module && CGO_ENABLED=1 go test -race $(TESTFLAGS) $$(go list ./... | grep -v $(CONTAINERS))); \
 	done
+	@echo "== go test $(MANIFESTS)"
+	@cd $(MANIFESTS) && go test -count=1 $(TESTFLAGS) ./...
 	@echo "== go test -race ./integration/..."
 	@CGO_ENABLED=1 go test -race -p 1 -count=1 $(TESTFLAGS) ./integration/...
 
@@ -48,14 +57,22 @@ soak: ## Break everything at random for DURATION (SEED=n for the faults of anoth
 	UNDERSTUDY_TEST_SOAK_DURATION=$(DURATION) UNDERSTUDY_TEST_SOAK_SEED=$(SEED) CGO_ENABLED=1 \
 		go test -race -count=1 -v -timeout=0 -run '^TestASoak' ./integration
 
+cluster: ## Drive the manifests on the cluster that KUBECONFIG names, with the image IMAGE
+	UNDERSTUDY_TEST_IMAGE=$(IMAGE) go test -tags cluster -count=1 -v -timeout=40m $(RUN:%=-run '%') ./integration/cluster
+
 build: ## Build bin/understudy
 	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/understudy ./cmd/understudy
+
+image: ## Build the image understudy:VERSION (VERSION=1.0, or IMAGE=name:tag)
+	@hack/install-tools.sh image
+	go_image=$$(hack/go-image.sh) && docker build --build-arg GO_IMAGE=$$go_image --build-arg GOPROXY --build-arg GOSUMDB \
+		--build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --tag $(IMAGE) .
 
 lint: ## Check formatting, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	@cd hack/tools && go build -buildvcs=false -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
-	@set -e; for module in $(MODULES); do \
+	@set -e; for module in $(MODULES) $(MANIFESTS); do \
 		echo "== go vet, staticcheck $$module"; \
 		(cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); \
 	done

@@ -19,7 +19,7 @@ func TestMistakes(t *testing.T) {
 		mend := d.spoil("worker-owner", "understudy_owner:", "understudy_owner:not-")
 		d.apply(one)
 		d.migrate("first-migration")
-		d.says("app.kubernetes.io/name=worker-migrate", `connect to target "production"`, "password authentication failed", "targets.production.dsn")
+		d.says("app.kubernetes.io/name=worker-migrate", `connect to target "production"`, "password authentication failed", "targets.production.migrate_dsn_file")
 		d.says("app.kubernetes.io/name=worker", `schema "production"`, "understudy migrate up --target production")
 		mend()
 		d.migrate("first-migration-mended")
