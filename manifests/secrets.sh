@@ -73,13 +73,15 @@ separate_servers() {
   server postgres-preview-passwords "$(random)" "$(random)" "$preview"
 }
 
-# production NAMESPACE: KEDA comes from its own namespace, so it takes the long
-# name; and it has no file with the server's CA, so it encrypts but cannot check.
+# production NAMESPACE: pool_max_conns would be the node's processors otherwise,
+# and the servers' max_connections is made for four. KEDA comes from its own
+# namespace, so it takes the long name; and it has no file with the server's CA,
+# so it encrypts but cannot check.
 production() {
   verified='sslmode=verify-full&sslrootcert=/etc/understudy/certificates'
   managed_login owner postgres-rw "$verified/production.crt"
-  managed_login production postgres-rw "$verified/production.crt"
-  managed_login preview postgres-preview-rw "$verified/preview.crt"
+  managed_login production postgres-rw "$verified/production.crt&pool_max_conns=4"
+  managed_login preview postgres-preview-rw "$verified/preview.crt&pool_max_conns=4"
   managed_login scaler "postgres-rw.$1.svc" sslmode=require
 }
 

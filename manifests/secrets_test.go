@@ -1,0 +1,147 @@
+package manifests
+
+import (
+	"net/url"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+)
+
+// secrets are Secrets by name.
+type secrets map[string]*core.Secret
+
+// arguments of secrets.sh, where a folder needs any.
+var secretsFor = map[string][]string{
+	"separate-servers": {"--separate-servers"},
+	"production":       {"--production", namespace},
+}
+
+// secretsOf are the Secrets that secrets.sh prints for a folder.
+func secretsOf(folder string) (secrets, error) {
+	out, err := exec.Command("./secrets.sh", secretsFor[folder]...).Output()
+	if err != nil {
+		return nil, err
+	}
+	all := secrets{}
+	for _, text := range strings.Split(string(out), "---\n")[1:] {
+		o, err := decode([]byte(text))
+		if err != nil {
+			return nil, err
+		}
+		all[o.name] = o.typed.(*core.Secret)
+	}
+	return all, nil
+}
+
+func TestEverySecretThatSecretsShPrintsIsReferredTo(t *testing.T) {
+	each(t, func(t *testing.T, r rendering) {
+		if len(of[apps.StatefulSet](r)) == 0 && r.name != "production" {
+			return // it has no server of its own
+		}
+		wanted := map[string]bool{}
+		for _, ref := range references(t, r) {
+			wanted[ref.name] = wanted[ref.name] || ref.kind == "Secret"
+		}
+		for name := range r.secrets {
+			if !wanted[name] {
+				t.Errorf("nothing refers to Secret %s", name)
+			}
+		}
+	})
+}
+
+// Which Secret's key has the password that a server gives a login, by the
+// server's host.
+func serverPassword(r rendering, host, login string) string {
+	of := map[string]string{"postgres": "postgres-passwords", "postgres-preview": "postgres-preview-passwords"}
+	if passwords := r.secrets[of[host]]; passwords != nil {
+		return passwords.StringData[login]
+	}
+	return ""
+}
+
+func TestTheDSNsHoldTheServersPasswords(t *testing.T) {
+	each(t, func(t *testing.T, r rendering) {
+		for name, secret := range r.secrets {
+			if secret.StringData["dsn"] == "" {
+				continue
+			}
+			dsn, err := url.Parse(secret.StringData["dsn"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			login := strings.TrimPrefix(name, "worker-")
+			password, _ := dsn.User.Password()
+			want := serverPassword(r, dsn.Hostname(), login)
+			if secret.Type == core.SecretTypeBasicAuth { // CloudNativePG takes it from here
+				want = secret.StringData["password"]
+				if secret.StringData["username"] != dsn.User.Username() {
+					t.Errorf("%s: its username is not that of its DSN", name)
+				}
+			}
+			if dsn.User.Username() != "understudy_"+login || len(password) < 32 || password != want {
+				t.Errorf("%s: its DSN's login or password is not the one that the server %s has", name, dsn.Hostname())
+			}
+		}
+	})
+}
+
+func TestSecretsShPrintsOtherPasswordsEachTime(t *testing.T) {
+	each(t, func(t *testing.T, r rendering) {
+		again, err := secretsOf(r.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, secret := range r.secrets {
+			for key, value := range secret.StringData {
+				if key != "username" && again[name].StringData[key] == value {
+					t.Errorf("%s of Secret %s is the same each time", key, name)
+				}
+			}
+		}
+	})
+}
+
+func TestSecretsShRefusesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range [][]string{{"--productoin"}, {"--production"}, {"--separate-servers", "shop"}} {
+		out, err := exec.Command("./secrets.sh", arguments...).CombinedOutput()
+		if err == nil || strings.Contains(string(out), "kind: Secret") || !strings.Contains(string(out), "--separate-servers") {
+			t.Errorf("secrets.sh %v: %v: %s", arguments, err, out)
+		}
+	}
+}
+
+// What would be a password, or lead to one, in plain sight.
+var plain = regexp.MustCompile(`(?i)postgres(ql)?://|password[=:]\s*\S|password '`)
+
+func TestNoManifestHoldsADSNOrAPassword(t *testing.T) {
+	each(t, func(t *testing.T, r rendering) {
+		for _, o := range r.objects {
+			if found := plain.FindString(o.text); found != "" || o.kind == "Secret" {
+				t.Errorf("%s: %q", o, found)
+			}
+		}
+	})
+}
+
+func TestNoEnvironmentVariableHoldsASecret(t *testing.T) {
+	each(t, func(t *testing.T, r rendering) {
+		for _, p := range pods(t, r) {
+			for _, c := range p.containers() {
+				if len(c.EnvFrom) > 0 {
+					t.Errorf("%s, container %s: takes all of a ConfigMap or Secret", p.of, c.Name)
+				}
+				for _, variable := range c.Env {
+					if variable.ValueFrom != nil && variable.ValueFrom.SecretKeyRef != nil {
+						t.Errorf("%s, container %s: %s is from a Secret", p.of, c.Name, variable.Name)
+					}
+				}
+			}
+		}
+	})
+}
