@@ -76,6 +76,7 @@ lint: ## Check formatting, go vet and staticcheck
 		echo "== go vet, staticcheck $$module"; \
 		(cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); \
 	done
+	@go vet -tags cluster ./integration/cluster && bin/staticcheck -tags cluster ./integration/cluster
 
 bench: ## Run the benchmarks (BENCH=pattern)
 	@hack/install-tools.sh test -short
