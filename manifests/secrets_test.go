@@ -14,15 +14,15 @@ import (
 // secrets are Secrets by name.
 type secrets map[string]*core.Secret
 
-// arguments of secrets.sh, where a folder needs any.
+// secretsFor are the arguments of secrets.sh for what takes any.
 var secretsFor = map[string][]string{
 	"separate-servers": {"--separate-servers"},
 	"production":       {"--production", namespace},
 }
 
-// secretsOf are the Secrets that secrets.sh prints for a folder.
-func secretsOf(folder string) (secrets, error) {
-	out, err := exec.Command("./secrets.sh", secretsFor[folder]...).Output()
+// secretsOf are the Secrets that secrets.sh prints for a rendering.
+func secretsOf(name string) (secrets, error) {
+	out, err := exec.Command("./secrets.sh", secretsFor[name]...).Output()
 	if err != nil {
 		return nil, err
 	}
@@ -54,16 +54,6 @@ func TestEverySecretThatSecretsShPrintsIsReferredTo(t *testing.T) {
 	})
 }
 
-// Which Secret's key has the password that a server gives a login, by the
-// server's host.
-func serverPassword(r rendering, host, login string) string {
-	of := map[string]string{"postgres": "postgres-passwords", "postgres-preview": "postgres-preview-passwords"}
-	if passwords := r.secrets[of[host]]; passwords != nil {
-		return passwords.StringData[login]
-	}
-	return ""
-}
-
 func TestTheDSNsHoldTheServersPasswords(t *testing.T) {
 	each(t, func(t *testing.T, r rendering) {
 		for name, secret := range r.secrets {
@@ -76,18 +66,23 @@ func TestTheDSNsHoldTheServersPasswords(t *testing.T) {
 			}
 			login := strings.TrimPrefix(name, "worker-")
 			password, _ := dsn.User.Password()
-			want := serverPassword(r, dsn.Hostname(), login)
-			if secret.Type == core.SecretTypeBasicAuth { // CloudNativePG takes it from here
-				want = secret.StringData["password"]
-				if secret.StringData["username"] != dsn.User.Username() {
-					t.Errorf("%s: its username is not that of its DSN", name)
-				}
-			}
-			if dsn.User.Username() != "understudy_"+login || len(password) < 32 || password != want {
+			if dsn.User.Username() != "understudy_"+login || len(password) < 32 || password != r.serverPassword(secret, dsn.Hostname(), login) {
 				t.Errorf("%s: its DSN's login or password is not the one that the server %s has", name, dsn.Hostname())
 			}
 		}
 	})
+}
+
+// serverPassword is what a server has as a login's password. CloudNativePG takes
+// it from the Secret of the DSN, a StatefulSet's server from one of its own.
+func (r rendering) serverPassword(secret *core.Secret, host, login string) string {
+	if secret.Type == core.SecretTypeBasicAuth {
+		return secret.StringData["password"]
+	}
+	if passwords := r.secrets[host+"-passwords"]; passwords != nil {
+		return passwords.StringData[login]
+	}
+	return ""
 }
 
 func TestSecretsShPrintsOtherPasswordsEachTime(t *testing.T) {
@@ -116,7 +111,7 @@ func TestSecretsShRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// What would be a password, or lead to one, in plain sight.
+// plain is a password, or a DSN, in plain sight.
 var plain = regexp.MustCompile(`(?i)postgres(ql)?://|password[=:]\s*\S|password '`)
 
 func TestNoManifestHoldsADSNOrAPassword(t *testing.T) {

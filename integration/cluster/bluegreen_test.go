@@ -129,7 +129,7 @@ func TestBlueGreen(t *testing.T) {
 		start := stopController(d.t)
 		from := d.ask(`SELECT clock_timestamp()`)
 		d.until("production to go on without a controller",
-			`SELECT count(*) >= 100 FROM production.jobs WHERE state = 'completed' AND created_at > '%s'`, from)
+			`SELECT count(*) >= 30 FROM production.jobs WHERE state = 'completed' AND created_at > '%s'`, from)
 		start()
 		d.await("healthy", rollout.healthy)
 		d.awaitPods(sixth.Status.CurrentPodHash, "active", inRole("active"))

@@ -49,8 +49,8 @@ func (d *deployment) until(what, sql string, args ...any) {
 	})
 }
 
-// trickle enqueues numbered jobs in production, fifty a second, and long ones
-// among them, until stop is called. The server does it by itself, for seconds at
+// trickle enqueues numbered jobs in production, ten a second, and long ones among
+// them, until stop is called. The server does it by itself, for seconds at
 // a time; where it is gone meanwhile, it goes on with the next number.
 func (d *deployment) trickle() (stop func()) {
 	ctx, cancel := context.WithCancel(d.t.Context())
@@ -75,11 +75,11 @@ BEGIN
     WHILE clock_timestamp() < stop LOOP
         n := n + 1;
         PERFORM production.enqueue('echo', jsonb_build_object('n', n));
-        IF n % 25 = 0 THEN
+        IF n % 10 = 0 THEN
             PERFORM production.enqueue('sleep', '{"duration": "3s"}');
         END IF;
         COMMIT;
-        PERFORM pg_sleep(0.02);
+        PERFORM pg_sleep(0.1);
     END LOOP;
 END $$;`
 
