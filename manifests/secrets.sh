@@ -34,10 +34,11 @@ data() {
 # dsn LOGIN PASSWORD HOST PARAMETERS is where a worker connects.
 dsn() { echo "postgres://understudy_$1:$2@$3:5432/understudy?$4"; }
 
-# plain_login LOGIN PASSWORD HOST: the StatefulSet's servers speak no TLS.
+# plain_login LOGIN PASSWORD HOST: the StatefulSet's servers speak no TLS, and
+# their max_connections is made for workers whose handlers have four sessions.
 plain_login() {
   heading "worker-$1"
-  data dsn "$(dsn "$1" "$2" "$3" sslmode=disable)"
+  data dsn "$(dsn "$1" "$2" "$3" 'sslmode=disable&pool_max_conns=4')"
 }
 
 # server SECRET OWNER PRODUCTION PREVIEW are the passwords of a StatefulSet's server.
