@@ -1,7 +1,6 @@
 package supervisor_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -22,7 +21,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/understudy-worker/understudy/internal/pgtest"
-	"github.com/understudy-worker/understudy/supervisor"
 )
 
 func TestARenewedCAIsReadByNewConnectionsOfTheSameEpoch(t *testing.T) {
@@ -42,31 +40,18 @@ func TestARenewedCAIsReadByNewConnectionsOfTheSameEpoch(t *testing.T) {
 	front := newTLSFront(t, fmt.Sprintf("%s:%d", config.Host, config.Port), renew())
 	dsn := fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=verify-full&sslrootcert=%s", config.User, config.Password, front.addr, config.Database, file)
 
-	ask, answer := make(chan struct{}), make(chan error)
-	s := perform(t, func(ctx context.Context, env supervisor.Env) error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-ask:
-				env.Pool.Reset()
-				answer <- env.Pool.Ping(ctx)
-			}
-		}
-	})
+	s, connects := performConnecting(t)
 	s.want(snapshot("active", "production", dsn))
 	s.serving("active", "production")
 
 	unknown, _ := newCertificate(t)
 	front.certificate.Store(&unknown)
-	ask <- struct{}{}
-	if err := <-answer; err == nil {
+	if err := connects(); err == nil {
 		t.Fatal("a server whose certificate nobody signed is trusted")
 	}
 	renewed := renew()
 	front.certificate.Store(&renewed)
-	ask <- struct{}{}
-	if err := <-answer; err != nil {
+	if err := connects(); err != nil {
 		t.Errorf("the renewed CA is not read: %v", err)
 	}
 	if got := s.history(); len(got) != 1 {

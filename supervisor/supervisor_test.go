@@ -286,6 +286,25 @@ func TestANewRoleOnTheSameTargetIsANewEpochOnTheSamePool(t *testing.T) {
 	s.never2()
 }
 
+// performConnecting is perform with an epoch that makes a new connection whenever
+// connects is called, and says whether it could.
+func performConnecting(t *testing.T) (s *stage, connects func() error) {
+	t.Helper()
+	ask, answer := make(chan struct{}), make(chan error)
+	s = perform(t, func(ctx context.Context, env supervisor.Env) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ask:
+				env.Pool.Reset()
+				answer <- env.Pool.Ping(ctx)
+			}
+		}
+	})
+	return s, func() error { ask <- struct{}{}; return <-answer }
+}
+
 func TestARotatedPasswordIsUsedByNewConnectionsOfTheSameEpoch(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
@@ -305,27 +324,15 @@ func TestARotatedPasswordIsUsedByNewConnectionsOfTheSameEpoch(t *testing.T) {
 	as := func(password string) string {
 		return fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable", login, password, config.Host, config.Port, config.Database)
 	}
-	ask, answer := make(chan struct{}), make(chan error)
-	s := perform(t, func(ctx context.Context, env supervisor.Env) error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-ask:
-				env.Pool.Reset()
-				answer <- env.Pool.Ping(ctx)
-			}
-		}
-	})
+	s, connects := performConnecting(t)
 	s.want(snapshot("active", "production", as("old")))
 	s.serving("active", "production")
 	exec("ALTER ROLE " + login + " PASSWORD 'new'")
-	ask <- struct{}{}
-	if err := <-answer; err == nil {
+	if err := connects(); err == nil {
 		t.Fatal("the old password still works: this server does not check passwords")
 	}
 	s.want(snapshot("active", "production", as("new")))
-	until(t, "the new password works", func() bool { ask <- struct{}{}; return <-answer == nil })
+	until(t, "the new password works", func() bool { return connects() == nil })
 	if got := s.history(); len(got) != 1 {
 		t.Errorf("a new password began a new epoch: %v", got)
 	}

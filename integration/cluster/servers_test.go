@@ -43,13 +43,7 @@ func TestSeparateServers(t *testing.T) {
 	d.step("AnUndoDoesNotNeedThePreviewsServer", func(d *deployment) {
 		d.kubectl("scale", "statefulset", "postgres-preview", "--replicas=0")
 		d.kubectl("wait", "pod", previewServer, "--for=delete", "--timeout=100s")
-		from := d.serverNow()
-		d.argo("undo", "worker")
-		d.await("back", func(r rollout) bool { return r.healthy() && r.Status.StableRS == first.Status.CurrentPodHash })
-		d.awaitPods(first.Status.CurrentPodHash, "active", inRole("active"))
-		d.works("1.0")
-		d.handover(from, "2.0", "1.0")
-		d.unrestarted(first)
+		d.undone(first, "2.0", "1.0")
 	})
 
 	stop()
