@@ -1,7 +1,7 @@
 # make demo: everything on one machine. make test: every check.
 
 ARGS      ?=
-TESTFLAGS ?= -timeout=20m
+TESTFLAGS ?= -timeout=30m
 BENCH     ?= .
 FUZZTIME  ?= 1m
 DURATION  ?= 10m

@@ -33,7 +33,7 @@ const raceOptions = "halt_on_error=1 atexit_sleep_ms=100"
 // waitTogether lets more tests run at a time than there are processors, unless
 // -parallel says how many: they wait more than they compute.
 func waitTogether() error {
-	const parallel, enough = "test.parallel", "6"
+	const parallel, enough = "test.parallel", "4"
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == parallel })
 	if given {
