@@ -39,7 +39,6 @@ type version struct {
 	migrations int
 	patches    []string // JSON patches of the Rollout, one operation each
 	image      string   // another one than the tests were given
-	pod        string   // what makes the pods another revision without another version
 }
 
 // deploy makes a namespace that takes restricted pods only, with the Secrets
@@ -110,16 +109,6 @@ func (d *deployment) apply(v version) {
 func (d *deployment) write(v version) {
 	d.t.Helper()
 	files := d.configuration(v)
-	operations := append([]string{
-		fmt.Sprintf(`{op: add, path: /spec/replicas, value: %d}`, d.replicas),
-		fmt.Sprintf(`{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: APP_VERSION, value: %q}}`, v.name),
-	}, v.patches...)
-	if v.pod != "" {
-		operations = append(operations, fmt.Sprintf(`{op: add, path: /spec/template/metadata/annotations, value: {try: %q}}`, v.pod))
-	}
-	if d.overlay != "canary" {
-		operations = append(operations, fmt.Sprintf(`{op: replace, path: /spec/strategy/blueGreen/scaleDownDelaySeconds, value: %d}`, int(scaleDownDelay.Seconds())))
-	}
 	image := v.image
 	if image == "" {
 		image = os.Getenv(imageVariable)
@@ -143,7 +132,19 @@ patches:
   - target: {kind: Rollout, name: worker}
     patch: |
       - %s
-`, d.namespace, d.relative("overlays", d.overlay), components, name, tag, strings.Join(files, ", "), strings.Join(operations, "\n      - ")))
+`, d.namespace, d.relative("overlays", d.overlay), components, name, tag, strings.Join(files, ", "), strings.Join(d.operations(v), "\n      - ")))
+}
+
+// operations are the JSON patches that make the Rollout one of a test's.
+func (d *deployment) operations(v version) []string {
+	all := []string{
+		fmt.Sprintf(`{op: add, path: /spec/replicas, value: %d}`, d.replicas),
+		fmt.Sprintf(`{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: APP_VERSION, value: %q}}`, v.name),
+	}
+	if d.overlay != "canary" {
+		all = append(all, fmt.Sprintf(`{op: replace, path: /spec/strategy/blueGreen/scaleDownDelaySeconds, value: %d}`, int(scaleDownDelay.Seconds())))
+	}
+	return append(all, v.patches...)
 }
 
 // relative is the way from the user's overlay to one of our folders, as Kustomize wants it.
