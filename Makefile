@@ -48,9 +48,9 @@ test: ## Check everything: formatting, vet, staticcheck, tests with the race det
 	@echo "== go test -race ./integration/..."
 	@CGO_ENABLED=1 go test -race -p 1 -count=1 $(TESTFLAGS) ./integration/...
 
-integration: ## Run the tests in containers alone (UNDERSTUDY_POSTGRES_IMAGE=postgres:15; RACE= to be quicker)
+integration: ## Run the tests in containers alone (UNDERSTUDY_POSTGRES_IMAGE=postgres:15; RACE= to be quicker; RUN=pattern)
 	@hack/install-tools.sh test $(TESTFLAGS)
-	CGO_ENABLED=1 go test $(RACE) -p 1 -count=1 $(TESTFLAGS) ./integration/...
+	CGO_ENABLED=1 go test $(RACE) -p 1 -count=1 $(TESTFLAGS) $(RUN:%=-run '%') ./integration/...
 
 soak: ## Break everything at random for DURATION (SEED=n for the faults of another soak)
 	@hack/install-tools.sh test

@@ -15,10 +15,6 @@ import (
 	"github.com/understudy-worker/understudy"
 )
 
-// patientLease is not missed when the machine is busy: a worker whose lease is
-// late says so in its log.
-const patientLease = "--worker.lease=30s"
-
 // isWell checks that the pod answers, is in its first epoch, and has had
 // nothing to complain of but for what is expected.
 func (p *pod) isWell(expected ...string) {
@@ -56,7 +52,8 @@ func (th *theatre) fine(line string, expected []string) {
 func TestWhatIsPostedWithADummyDoesNotCount(t *testing.T) {
 	t.Parallel()
 	th := onOneServer(t)
-	a := th.start("a", "active", patientLease)
+	th.lease = patientLease
+	a := th.start("a", "active")
 	th.untilServes(a, th.production(), "active")
 	for name, c := range inputs {
 		id, err := a.post(c.input)

@@ -39,6 +39,7 @@ var complaints = []string{"the handler panicked", "an outcome cannot be stored",
 func TestWhatAHandlerDoesIsItsOwnJobsTroubleOnly(t *testing.T) {
 	t.Parallel()
 	th := onOneServer(t)
+	th.lease = patientLease
 	pl := th.production()
 	var jobs []store.NewJob
 	for how := range hostilities {
@@ -48,7 +49,7 @@ func TestWhatAHandlerDoesIsItsOwnJobsTroubleOnly(t *testing.T) {
 		}
 	}
 	th.do(pl.enqueue(t.Context(), jobs...)) // before a worker comes, so that they are claimed together
-	a := th.start("a", "active", "--queues.default.concurrency=100", patientLease)
+	a := th.start("a", "active", "--queues.default.concurrency=100")
 	th.untilSQL(pl, "one waits for an age, and no other", `SELECT count(*) = 1 AND bool_and(state = 'retryable' AND attempt = 1
 		AND scheduled_at > now() + interval '290 years') FROM {schema}.jobs WHERE finalized_at IS NULL`)
 	hall := newHall(t, th, "note", 0)

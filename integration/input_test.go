@@ -110,7 +110,8 @@ func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repe
 func TestBadInputIsRefusedAtEveryDoorWithWhatIsWrongAndHoldsUpNothing(t *testing.T) {
 	t.Parallel()
 	th := onOneServer(t)
-	a := th.start("a", "active", patientLease)
+	th.lease = patientLease
+	a := th.start("a", "active")
 	th.untilServes(a, th.production(), "active")
 	t.Run("input", func(t *testing.T) {
 		for name, c := range inputs {
@@ -136,8 +137,9 @@ func TestBadInputIsRefusedAtEveryDoorWithWhatIsWrongAndHoldsUpNothing(t *testing
 func TestOddInputIsWorkedLikeAnyOther(t *testing.T) {
 	t.Parallel()
 	th := onOneServer(t)
+	th.lease = patientLease
 	pl := th.production()
-	a := th.start("a", "active", patientLease)
+	a := th.start("a", "active")
 	th.untilServes(a, pl, "active")
 	hall := newHall(t, th, "note", 1)
 	var shown, waits []int64

@@ -111,6 +111,7 @@ func TestJobsWaitWhileNoVersionIsActive(t *testing.T) {
 func TestAPodThatIsKilledDuringAPromotionComesBackWithTheLabelOfThen(t *testing.T) {
 	t.Parallel()
 	inBothLayouts(t, func(s *stage) {
+		s.lease = lease
 		b := newBlueGreen(s, rollout.Options{ScaleDownDelay: time.Hour})
 		b.first()
 		old, next := b.pods("1.0")[0], b.pods("2.0")[0]

@@ -36,9 +36,10 @@ const (
 	runOn = 2 * time.Second
 )
 
-// newStage is a stage in a theatre.
+// newStage is a stage in a theatre, on which nobody is lost unless the play
+// says so: then it shortens the lease before there are pods.
 func newStage(th *theatre, flags ...string) *stage {
-	th.lag = 300 * time.Millisecond
+	th.lag, th.lease = 300*time.Millisecond, patientLease
 	return &stage{theatre: th, flags: flags, cast: map[string][]*pod{}, services: map[string]string{}}
 }
 

@@ -60,7 +60,7 @@ func (p *pod) usualFlags() []string {
 		prefix := "--targets." + target + "."
 		flags = append(flags, prefix+"dsn_file="+filepath.Join(p.secrets[target].Dir(), "dsn"), prefix+"schema="+place.schema, prefix+"drain_timeout=2s")
 	}
-	return append(flags, fmt.Sprintf("--worker.lease=%s", lease), "--worker.poll_interval=200ms")
+	return append(flags, fmt.Sprintf("--worker.lease=%s", p.th.lease), "--worker.poll_interval=200ms")
 }
 
 // awaitEnd notes how the process ended.
