@@ -21,6 +21,7 @@ import (
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/dashboard"
 	"github.com/understudy-worker/understudy/handlers"
+	"github.com/understudy-worker/understudy/internal/web"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/supervisor"
 )
@@ -168,7 +169,7 @@ func (p *process) serveHTTP(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	p.log.Info("listening", "addr", listener.Addr().String())
-	server := dashboard.Server(p.pages, p.log)
+	server := web.Server(p.pages, p.log)
 	stopped := make(chan error, 1)
 	defer context.AfterFunc(ctx, func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)

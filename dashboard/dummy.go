@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/web"
 )
 
 // dummyKind is the kind of the jobs that POST /dummy enqueues.
@@ -18,12 +19,8 @@ const enqueueTimeout = 5 * time.Second
 
 // dummy enqueues an echo job to the worker's own target. A body does not count.
 func (s *site) dummy(w http.ResponseWriter, r *http.Request) {
-	if s.ReadOnly {
-		http.Error(w, "refused: http.read_only is set", http.StatusForbidden)
-		return
-	}
 	if s.Status().Phase != understudy.PhaseServing {
-		nothingServed(w)
+		nothingServed(w, r)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), enqueueTimeout)
@@ -31,20 +28,20 @@ func (s *site) dummy(w http.ResponseWriter, r *http.Request) {
 	id, err := s.Enqueue(ctx, dummyKind, nil)
 	switch {
 	case errors.Is(err, ErrNothingServed): // it stopped serving in this moment
-		nothingServed(w)
+		nothingServed(w, r)
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		s.Log.Warn("request", "method", r.Method, "path", r.URL.Path, "err", err)
-		http.Error(w, fmt.Sprintf("the database did not answer within %s: the job may be enqueued or not", enqueueTimeout), http.StatusServiceUnavailable)
+		web.Refuse(w, r, http.StatusServiceUnavailable, fmt.Sprintf("the database did not answer within %s: the job may be enqueued or not", enqueueTimeout))
 	case err != nil:
-		s.fail(w, r, err)
+		web.Fail(w, r, s.Log, err)
 	default:
-		s.json(w, r, http.StatusCreated, struct {
+		web.JSON(w, r, s.Log, http.StatusCreated, struct {
 			ID int64 `json:"id"`
 		}{id})
 	}
 }
 
-func nothingServed(w http.ResponseWriter) {
+func nothingServed(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Retry-After", "1")
-	http.Error(w, "nothing was enqueued: this worker serves no target now, /health/ready says why", http.StatusServiceUnavailable)
+	web.Refuse(w, r, http.StatusServiceUnavailable, "nothing was enqueued: this worker serves no target now, /health/ready says why")
 }

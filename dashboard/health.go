@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/web"
 )
 
 // stuckAfter is how long the supervisor's loop, which goes round every second,
@@ -61,5 +62,5 @@ func verdict(w http.ResponseWriter, ok bool, why string) {
 	if !ok {
 		code = http.StatusServiceUnavailable
 	}
-	text(w, code, why)
+	web.Text(w, code, why)
 }

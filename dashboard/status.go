@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/web"
 )
 
 // report is the body of /api/status: the fields of understudy.Status, and more.
@@ -40,7 +41,7 @@ func (s *site) status(w http.ResponseWriter, r *http.Request) {
 		body.Serving = &serving
 	}
 	body.Ready, body.Reason = readiness(now, s.ReadyRequires)
-	s.json(w, r, http.StatusOK, body)
+	web.JSON(w, r, s.Log, http.StatusOK, body)
 }
 
 func ask(what func() any) any {

@@ -1,15 +1,16 @@
-package dashboard_test
+package web_test
 
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/understudy-worker/understudy/dashboard"
+	"github.com/understudy-worker/understudy/internal/web"
 )
 
 // pipes is a listener of connections that are made in memory.
@@ -33,8 +34,7 @@ func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 // serve runs a server of dashboard's until the test ends, and returns a client's connection.
 func serve(t *testing.T, h http.Handler) net.Conn {
 	t.Helper()
-	log, _ := logged()
-	server, listener := dashboard.Server(h, log), make(pipes)
+	server, listener := web.Server(h, slog.New(slog.DiscardHandler)), make(pipes)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	here, there := net.Pipe()
@@ -62,7 +62,7 @@ func closedAfter(t *testing.T, conn net.Conn) time.Duration {
 func TestAClientThatSaysNothingIsDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		conn := serve(t, handler(t, options()))
+		conn := serve(t, http.NotFoundHandler())
 		if took := closedAfter(t, conn); took != 5*time.Second {
 			t.Errorf("it was dropped after %s", took)
 		}
@@ -72,7 +72,7 @@ func TestAClientThatSaysNothingIsDropped(t *testing.T) {
 func TestAClientThatNeverEndsItsHeadersIsDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		conn := serve(t, handler(t, options()))
+		conn := serve(t, http.NotFoundHandler())
 		if _, err := io.WriteString(conn, "GET /version HTTP/1.1\r\nHost: worker\r\nX-Slow: "); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestAnAnswerThatTakesTooLongIsCut(t *testing.T) {
 func TestAnIdleConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		conn := serve(t, handler(t, options()))
+		conn := serve(t, http.NotFoundHandler())
 		if _, err := io.WriteString(conn, "GET /version HTTP/1.1\r\nHost: worker\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}

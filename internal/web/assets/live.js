@@ -1,0 +1,203 @@
+// Keeps an open page up to date. Without it pages can be read and their forms
+// work; times and figures are those of the moment in which a page was asked for.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const lost = document.querySelector(".stream");
+  const notice = document.getElementById("notice");
+  let ahead = Number(root.dataset.now) - Date.now(); // how far the server's clock is
+
+  // morph makes an element's children those of another, and keeps the ones that
+  // stay: so focus, selection and open confirmations stay too.
+  function morph(has, wants) {
+    const keyed = new Map();
+    for (const child of has.children) {
+      if (child.dataset.key) keyed.set(child.dataset.key, child);
+    }
+    let at = has.firstChild;
+    for (const want of [...wants.childNodes]) {
+      const key = want.dataset && want.dataset.key;
+      let kept = null;
+      if (key) kept = keyed.get(key) || null;
+      else if (at && at.nodeName === want.nodeName && !(at.dataset && at.dataset.key)) kept = at;
+      if (!kept) {
+        has.insertBefore(want, at);
+        continue;
+      }
+      keyed.delete(key);
+      if (kept === at) at = at.nextSibling;
+      else has.insertBefore(kept, at);
+      update(kept, want);
+    }
+    while (at) {
+      const next = at.nextSibling;
+      at.remove();
+      at = next;
+    }
+  }
+
+  function update(kept, want) {
+    if (kept.nodeType !== Node.ELEMENT_NODE) {
+      if (kept.data !== want.data) kept.data = want.data;
+      return;
+    }
+    for (const { name } of [...kept.attributes]) {
+      if (!want.hasAttribute(name) && name !== "open") kept.removeAttribute(name);
+    }
+    for (const { name, value } of want.attributes) {
+      if (kept.getAttribute(name) !== value) kept.setAttribute(name, value);
+    }
+    morph(kept, want);
+  }
+
+  // span is a length of time in its largest unit, as the server writes it.
+  function span(milliseconds) {
+    const seconds = Math.floor(Math.abs(milliseconds) / 1000);
+    for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+      if (seconds >= length) return Math.floor(seconds / length) + " " + unit;
+    }
+    return seconds + " s";
+  }
+
+  function tell(time, now) {
+    const since = now - Date.parse(time.dateTime);
+    let text = span(Math.max(since, 0));
+    if (time.className === "ago") text = since <= -1000 ? "in " + span(since) : text + " ago";
+    else if (since <= -1000) text = "-" + span(since);
+    if (time.textContent !== text) time.textContent = text;
+  }
+
+  function tellAll(within) {
+    const now = Date.now() + ahead;
+    for (const time of within.querySelectorAll("time")) tell(time, now);
+  }
+
+  function parse(html) {
+    const made = document.createElement("template");
+    made.innerHTML = html;
+    tellAll(made.content);
+    return made.content;
+  }
+
+  function show(event) {
+    const update = JSON.parse(event.data);
+    if (update.build !== root.dataset.build) {
+      location.reload(); // another version of the page answers here now
+      return;
+    }
+    ahead = update.now - Date.now();
+    document.title = update.title;
+    wear(update.tone);
+    for (const [id, html] of update.parts) {
+      const part = document.getElementById(id);
+      if (part) morph(part, parse(html));
+    }
+  }
+
+  function wear(tone) {
+    if (root.dataset.tone === tone) return;
+    root.dataset.tone = tone;
+    const icon = document.querySelector("link[rel=icon]");
+    icon.href = icon.dataset[tone];
+  }
+
+  // Streams: one while the page is seen, as a browser has few connections to a host.
+  const patience = 2000; // milliseconds between attempts
+  let stream = null, retry = 0;
+
+  function connect() {
+    clearTimeout(retry);
+    stream = new EventSource(root.dataset.events);
+    stream.onmessage = (event) => {
+      lost.hidden = true;
+      show(event);
+    };
+    stream.onerror = () => {
+      lost.hidden = false;
+      if (stream.readyState === EventSource.CLOSED) retry = setTimeout(ask, patience); // it was refused
+    };
+  }
+
+  // ask finds out whether the page may still be seen, and else goes to the login.
+  async function ask() {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.redirected) location.reload();
+    } catch { /* nobody answers yet */ }
+    if (!document.hidden) connect();
+  }
+
+  function disconnect() {
+    clearTimeout(retry);
+    if (stream) stream.close();
+    stream = null;
+  }
+
+  // Pages without a stream are read anew, unless somebody is about to do something.
+  async function refresh() {
+    if (document.hidden || document.querySelector(":popover-open")) return;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.redirected) return location.reload();
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (document.querySelector(":popover-open")) return;
+      root.dataset.refresh = page.documentElement.dataset.refresh || 0;
+      tellAll(page);
+      morph(document.getElementById("main"), page.getElementById("main"));
+      lost.hidden = true;
+    } catch {
+      lost.hidden = false;
+    } finally {
+      if (Number(root.dataset.refresh)) retry = setTimeout(refresh, Number(root.dataset.refresh));
+    }
+  }
+
+  function begin() {
+    if (root.dataset.events) connect();
+    else if (Number(root.dataset.refresh)) retry = setTimeout(refresh, Number(root.dataset.refresh));
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    disconnect();
+    if (!document.hidden) begin();
+  });
+
+  // A form with data-done is sent without leaving the page; what it says then is
+  // data-done, in which {field} stands for a field of the answer.
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (!form.dataset.done) return;
+    event.preventDefault();
+    const button = event.submitter;
+    const body = new URLSearchParams(new FormData(form, button));
+    if (button) button.disabled = true;
+    try {
+      const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+      const text = await answer.text();
+      if (!answer.ok) return say(text.trim() || answer.statusText, true);
+      const fields = JSON.parse(text);
+      say(form.dataset.done.replace(/{(\w+)}/g, (_, name) => fields[name]), false);
+      const open = form.closest("[popover]");
+      if (open) open.hidePopover();
+    } catch {
+      say("Nobody answered: whether it was done is not known.", true);
+    } finally {
+      if (button) {
+        button.disabled = false;
+        button.focus();
+      }
+    }
+  });
+
+  let silence = 0;
+  function say(text, bad) {
+    clearTimeout(silence);
+    notice.textContent = text;
+    notice.className = bad ? "bad" : "good";
+    if (!bad) silence = setTimeout(() => { notice.textContent = ""; }, 8000);
+  }
+
+  setInterval(() => tellAll(document), 1000);
+  begin();
+})();

@@ -1,0 +1,116 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// Options say what a site answers, and to whom.
+type Options struct {
+	// Routes are what it answers besides its assets and its login.
+	Routes []Route
+	// Token is the token that all but the open routes ask for; white space
+	// around it does not count. It is called once a request, so that a token can
+	// be rotated. nil means that none is asked for.
+	Token func() (string, error)
+	// ReadOnly refuses every request that would change something.
+	ReadOnly bool
+	Log      *slog.Logger
+}
+
+// Route is one method of one path, as http.ServeMux has it.
+type Route struct {
+	Method, Path string
+	Serve        http.HandlerFunc
+	// Open needs no token. Its path has no wildcards.
+	Open bool
+}
+
+// site answers the requests. It is immutable.
+type site struct {
+	Options
+	open map[string]bool // paths
+}
+
+// New makes the handler of a site. The mux adds HEAD to GET, and answers 404 to
+// other paths and 405 to other methods.
+func New(o Options) http.Handler {
+	s := &site{Options: o, open: map[string]bool{}}
+	mux := http.NewServeMux()
+	for _, r := range append(s.own(), s.changes()...) {
+		mux.HandleFunc(r.Method+" "+r.Path, r.Serve)
+		s.open[r.Path] = s.open[r.Path] || r.Open
+	}
+	return headers(sameSite(bounded(s.guard(mux))))
+}
+
+// own are the routes that every site has.
+func (s *site) own() []Route {
+	routes := []Route{
+		{"GET", "/login", s.loginPage, true},
+		{"POST", "/login", s.login, true},
+		{"POST", "/logout", s.logout, true},
+	}
+	for path, a := range assets {
+		routes = append(routes, Route{"GET", path, a.ServeHTTP, true})
+	}
+	return routes
+}
+
+// changes are the site's routes, of which those that change something refuse to
+// where it may only be read.
+func (s *site) changes() []Route {
+	routes := make([]Route, 0, len(s.Routes))
+	for _, r := range s.Routes {
+		if s.ReadOnly && r.Method != http.MethodGet {
+			r.Serve = func(w http.ResponseWriter, r *http.Request) {
+				Refuse(w, r, http.StatusForbidden, "refused: http.read_only is set")
+			}
+		}
+		routes = append(routes, r)
+	}
+	return routes
+}
+
+// policy lets a page load what this site serves, and nothing else: no script or
+// style that stands in the page itself is run or used, whatever gets into it.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// headers sets what holds for every answer: all of them are of the moment.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sameSite refuses what a page of another site makes a browser send, unless it
+// only reads.
+func sameSite(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Refuse(w, r, http.StatusForbidden, "refused: the request comes from a page of another site")
+	}))
+	return protection.Handler(next)
+}
+
+// maxBodyBytes is what a request's body may have: a job's args, escaped.
+const maxBodyBytes = 4 << 20
+
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// WantsPage says whether a request is a browser's for a page, not a program's.
+func WantsPage(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
