@@ -67,6 +67,7 @@ func (a *application) run(ctx context.Context, config reload.Config) error {
 	group, groupCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	serving, stopServing := context.WithCancel(groupCtx)
 	group.Go(func() error { return p.serveHTTP(serving, listener) })
+	group.Go(func() error { p.pages.Run(serving); return nil })
 	group.Go(func() error {
 		defer stopServing()
 		return p.work(ctx, groupCtx)
@@ -81,7 +82,7 @@ type process struct {
 	watcher    *reload.Watcher
 	supervisor *supervisor.Supervisor
 	server     *server
-	pages      http.Handler
+	pages      *dashboard.Site
 }
 
 func (a *application) newProcess(config reload.Config) (*process, error) {
@@ -193,8 +194,8 @@ func ignoreDeadline(err error) error {
 func (p *process) pageOptions(registry *prometheus.Registry) dashboard.Options {
 	o := dashboard.Options{
 		Status: p.status, Ticked: p.supervisor.Ticked, Count: p.server.completed, Enqueue: p.server.enqueue,
-		Detail: p.detail, Podinfo: func() any { return p.watcher.Health() },
-		Version: p.config.Version, Commit: buildCommit,
+		Worker: p.server.work, Podinfo: p.podinfo, Where: p.server.where, Pool: p.server.connections, Jobs: p.server.jobs,
+		Metrics: p.server.metrics, Version: p.config.Version, Commit: buildCommit, Pod: p.server.pod, Lease: p.config.Worker.Lease,
 		ReadyRequires: p.config.HTTP.ReadyRequires, ReadOnly: p.config.HTTP.ReadOnly, Gatherer: registry, Log: p.log,
 	}
 	if file := p.config.HTTP.TokenFile; file != "" {
@@ -216,10 +217,8 @@ func (p *process) status() understudy.Status {
 	return status
 }
 
-// detail is what the epoch under way says of itself.
-func (p *process) detail() any {
-	if now := p.server.now.Load(); now != nil {
-		return now.worker.Status()
-	}
-	return nil
+// podinfo is what the pod files say, and how well they can be seen.
+func (p *process) podinfo() dashboard.Podinfo {
+	h := p.watcher.Health()
+	return dashboard.Podinfo{ReadAt: h.ReadAt, Rearms: h.Rearms, Watching: h.Watching, Err: h.Err, Labels: h.Labels}
 }

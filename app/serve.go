@@ -56,7 +56,9 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 	if err != nil {
 		return err
 	}
-	w, err := worker.New(s.workerOptions(env, queue, all))
+	observer := s.metrics.Epoch(env.Place())
+	defer observer.End()
+	w, err := worker.New(s.workerOptions(env, queue, all, observer))
 	if err != nil {
 		return err
 	}
@@ -96,7 +98,7 @@ func (s *server) queueOptions(env supervisor.Env) store.QueueOptions {
 	}
 }
 
-func (s *server) workerOptions(env supervisor.Env, queue worker.Queue, all understudy.Handlers) worker.Options {
+func (s *server) workerOptions(env supervisor.Env, queue worker.Queue, all understudy.Handlers, observer worker.Observer) worker.Options {
 	c := s.config.Worker
 	queues := map[string]int{}
 	for name, q := range s.config.Queues {
@@ -105,7 +107,7 @@ func (s *server) workerOptions(env supervisor.Env, queue worker.Queue, all under
 	return worker.Options{
 		Queue: queue, Handlers: all, Queues: queues, PollInterval: c.PollInterval, Lease: c.Lease, JobTimeout: c.JobTimeout,
 		DrainTimeout: env.DrainTimeout, Running: &s.running, Key: env.Target + "/" + env.Schema,
-		Observer: s.metrics.Epoch(env.Place()), Log: s.log.With("role", env.Role, "target", env.Target, "schema", env.Schema),
+		Observer: observer, Log: s.log.With("role", env.Role, "target", env.Target, "schema", env.Schema),
 	}
 }
 

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/understudy-worker/understudy"
@@ -24,6 +27,39 @@ func (p *process) sources() dashboard.Sources {
 func (p *process) snapshotHealth() (readAt time.Time, rearms int64) {
 	health := p.watcher.Health()
 	return health.ReadAt, health.Rearms
+}
+
+// work is what the worker of the epoch under way does.
+func (s *server) work() *understudy.WorkerStatus {
+	now := s.now.Load()
+	if now == nil {
+		return nil
+	}
+	status := now.worker.Status()
+	return &status
+}
+
+// where is the server of the epoch under way.
+func (s *server) where() *dashboard.Where {
+	now := s.now.Load()
+	if now == nil {
+		return nil
+	}
+	config := now.env.Pool.Config().ConnConfig
+	where := &dashboard.Where{Server: config.Host, Database: config.Database}
+	if !strings.HasPrefix(config.Host, "/") { // no directory of a socket
+		where.Server = net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
+	}
+	return where
+}
+
+// jobs are those of the epoch under way.
+func (s *server) jobs() dashboard.Jobs {
+	now := s.now.Load()
+	if now == nil {
+		return nil
+	}
+	return now.store
 }
 
 // connections counts those that handlers use.

@@ -18,7 +18,7 @@ func BenchmarkJob(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			e.Started(job, 20*time.Millisecond)
-			e.Finished(job, understudy.Completed, 3*time.Millisecond)
+			e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Completed}, 3*time.Millisecond)
 		}
 	})
 }
@@ -41,7 +41,7 @@ func BenchmarkFinished(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			e.Finished(job, understudy.Completed, 3*time.Millisecond)
+			e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Completed}, 3*time.Millisecond)
 		}
 	})
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // EpochMetrics are the metrics of one epoch. Its methods are those that a
-// worker's observer has. Started and Finished cost about 0.1 µs each.
+// worker's observer has. Started and Finished cost about 0.1 µs each. End it
+// when the epoch is over.
 type EpochMetrics struct {
 	metrics *Metrics
 	role    string
@@ -23,9 +24,11 @@ type kindMetrics struct {
 	outcomes [understudy.Released + 1]prometheus.Counter // by verdict, from 1
 }
 
-// Epoch is what the worker of an epoch at that place reports to.
+// Epoch is what the worker of an epoch at that place, which begins now, reports
+// to. One epoch lasts at a time.
 func (m *Metrics) Epoch(place understudy.Place) *EpochMetrics {
 	role := label(place.Role)
+	m.journal.begin(place)
 	return &EpochMetrics{
 		metrics: m,
 		role:    role,
@@ -42,6 +45,9 @@ func (m *Metrics) kind(kind, role string) *kindMetrics {
 	return k
 }
 
+// End tells that the epoch is over.
+func (e *EpochMetrics) End() { e.metrics.journal.end() }
+
 // Claimed tells of a claim: how many jobs were asked for and came.
 func (e *EpochMetrics) Claimed(_ string, _, got int, err error) {
 	e.metrics.claims.Inc()
@@ -57,13 +63,14 @@ func (e *EpochMetrics) Started(job *understudy.Job, wait time.Duration) {
 
 // Finished tells how a job ended. One that took no time at all never ran, and
 // has no duration.
-func (e *EpochMetrics) Finished(job *understudy.Job, verdict understudy.Verdict, took time.Duration) {
-	kind := e.kinds.of(job.Kind)
-	if verdict >= understudy.Completed && verdict <= understudy.Released {
-		kind.outcomes[verdict].Inc()
+func (e *EpochMetrics) Finished(o understudy.Outcome, took time.Duration) {
+	kind := e.kinds.of(o.Job.Kind)
+	if o.Verdict >= understudy.Completed && o.Verdict <= understudy.Released {
+		kind.outcomes[o.Verdict].Inc()
 	} else {
-		e.metrics.finished.WithLabelValues(label(job.Kind), verdict.String(), e.role).Inc()
+		e.metrics.finished.WithLabelValues(label(o.Job.Kind), o.Verdict.String(), e.role).Inc()
 	}
+	e.metrics.journal.add(o, took)
 	if took > 0 {
 		kind.duration.Observe(took.Seconds())
 	}

@@ -1,34 +1,61 @@
 package dashboard
 
 import (
+	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/understudy-worker/understudy/internal/web"
 )
 
-// site answers the requests. It is immutable.
-type site struct {
-	Options
-	born    time.Time
-	metrics http.Handler
+// Site is a worker's HTTP. Make it with New.
+type Site struct {
+	site
+	handler http.Handler
 }
 
-// New makes the handler of a worker's HTTP. It starts nothing.
-func New(options Options) (http.Handler, error) {
+// site answers the requests.
+type site struct {
+	Options
+	born     time.Time
+	metrics  http.Handler
+	live     *web.Live
+	database *database
+}
+
+// New makes a worker's HTTP. It starts nothing: Run does.
+func New(options Options) (*Site, error) {
 	if err := options.check(); err != nil {
 		return nil, err
 	}
-	s := &site{Options: options, born: time.Now()}
+	s := &Site{site: site{Options: options, born: time.Now(), database: newDatabase()}}
 	s.metrics = s.scrape()
-	return web.New(web.Options{Routes: s.routes(), Token: s.Token, ReadOnly: s.ReadOnly, Log: s.Log}), nil
+	s.live = web.NewLive(frameEvery, s.Log, s.frame)
+	s.handler = web.New(web.Options{Routes: s.routes(), Token: s.Token, ReadOnly: s.ReadOnly, Log: s.Log})
+	return s, nil
+}
+
+// ServeHTTP answers a request.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Run keeps the pages up to date that are open, and remembers how much waited,
+// until ctx ends. It is called once.
+func (s *Site) Run(ctx context.Context) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	tasks.Go(func() { s.live.Run(ctx) })
+	tasks.Go(func() { s.sampleDepth(ctx) })
+	tasks.Go(func() { s.watchWorkers(ctx) })
+	s.watchStatus(ctx)
 }
 
 // routes lists everything that is answered.
 func (s *site) routes() []web.Route {
 	return []web.Route{
 		{Method: "GET", Path: "/{$}", Serve: s.index},
-		{Method: "GET", Path: "/health/live", Serve: s.live, Open: true},
+		{Method: "GET", Path: "/events", Serve: s.live.ServeHTTP},
+		{Method: "GET", Path: "/health/live", Serve: s.alive, Open: true},
 		{Method: "GET", Path: "/health/ready", Serve: s.ready, Open: true},
 		{Method: "GET", Path: "/version", Serve: s.version, Open: true},
 		{Method: "GET", Path: "/metrics", Serve: s.metrics.ServeHTTP, Open: true},

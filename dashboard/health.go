@@ -14,9 +14,9 @@ import (
 // may take before it counts as stuck.
 const stuckAfter = 10 * time.Second
 
-// live fails only when the supervisor's loop is stuck, so that neither a long
+// alive fails only when the supervisor's loop is stuck, so that neither a long
 // migration nor a dead database restarts the process.
-func (s *site) live(w http.ResponseWriter, _ *http.Request) {
+func (s *site) alive(w http.ResponseWriter, _ *http.Request) {
 	last := s.Ticked()
 	if last.Before(s.born) { // it is yet to start
 		last = s.born

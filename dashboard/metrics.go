@@ -18,9 +18,10 @@ var (
 	claimBuckets   = []float64{0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000}
 )
 
-// Metrics counts what a process does, across its epochs. Make it with
-// NewMetrics. It is safe for concurrent use.
+// Metrics counts what a process does, across its epochs, and remembers the last
+// of it for its page. Make it with NewMetrics. It is safe for concurrent use.
 type Metrics struct {
+	journal  *journal
 	finished *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	wait     *prometheus.HistogramVec
@@ -37,6 +38,7 @@ type Metrics struct {
 // MustRegister does: that is a mistake in the program.
 func NewMetrics(reg prometheus.Registerer, sources Sources) *Metrics {
 	m := &Metrics{
+		journal:  newJournal(),
 		finished: counters("jobs_finished_total", "Attempts that ended, by outcome.", "kind", "outcome", "role"),
 		duration: histograms("job_duration_seconds", "How long handlers ran.", secondsBuckets, "kind", "role"),
 		wait:     histograms("job_wait_seconds", "How long jobs had been due when their handler started.", secondsBuckets, "queue", "role"),
@@ -60,6 +62,7 @@ func NewMetrics(reg prometheus.Registerer, sources Sources) *Metrics {
 // the supervisor's options.
 func (m *Metrics) Swap(phase string, took time.Duration) {
 	m.swap.WithLabelValues(phase).Observe(took.Seconds())
+	m.journal.swap(phase, took)
 }
 
 // The outcomes of a renewal.

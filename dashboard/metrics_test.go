@@ -71,7 +71,7 @@ func use(m *dashboard.Metrics, place understudy.Place) {
 	job := &understudy.Job{Kind: "mail", Queue: "default"}
 	e.Claimed("default", 10, 3, nil)
 	e.Started(job, 20*time.Millisecond)
-	e.Finished(job, understudy.Completed, 30*time.Millisecond)
+	e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Completed}, 30*time.Millisecond)
 	e.Recorded(1, time.Millisecond, nil)
 	m.Swap("drain", time.Second)
 }
@@ -135,12 +135,12 @@ func TestFinishedCountsByKindOutcomeAndRole(t *testing.T) {
 	mail, page := &understudy.Job{Kind: "mail", Queue: "default"}, &understudy.Job{Kind: "page", Queue: "urgent"}
 	active, rehearsal := m.Epoch(production), m.Epoch(preview)
 	for range 3 {
-		active.Finished(mail, understudy.Completed, time.Second)
+		active.Finished(understudy.Outcome{Job: mail, Verdict: understudy.Completed}, time.Second)
 	}
-	active.Finished(mail, understudy.Retried, time.Second)
-	active.Finished(mail, understudy.Verdict(0), time.Second)
-	rehearsal.Finished(page, understudy.Snoozed, 2*time.Second)
-	m.Epoch(production).Finished(mail, understudy.Completed, time.Second) // another epoch goes on counting
+	active.Finished(understudy.Outcome{Job: mail, Verdict: understudy.Retried}, time.Second)
+	active.Finished(understudy.Outcome{Job: mail, Verdict: understudy.Verdict(0)}, time.Second)
+	rehearsal.Finished(understudy.Outcome{Job: page, Verdict: understudy.Snoozed}, 2*time.Second)
+	m.Epoch(production).Finished(understudy.Outcome{Job: mail, Verdict: understudy.Completed}, time.Second) // another epoch goes on counting
 	want := []string{
 		`understudy_jobs_finished_total{kind="mail",outcome="cancelled",role="active"} 0`,
 		`understudy_jobs_finished_total{kind="mail",outcome="completed",role="active"} 4`,
@@ -169,7 +169,7 @@ func TestAJobThatNeverRanHasNoDuration(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production)
-	e.Finished(&understudy.Job{Kind: "mail"}, understudy.Cancelled, 0)
+	e.Finished(understudy.Outcome{Job: &understudy.Job{Kind: "mail"}, Verdict: understudy.Cancelled}, 0)
 	compare(t, reg, []string{
 		`understudy_job_duration_seconds_sum{kind="mail",role="active"} 0`,
 		`understudy_job_duration_seconds_count{kind="mail",role="active"} 0`,
@@ -251,8 +251,8 @@ func TestALabelThatIsNotUTF8DoesNotPanic(t *testing.T) {
 	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(understudy.Place{Role: "ro\xffle"})
 	job := &understudy.Job{Kind: "ma\xffil", Queue: "de\xfffault"}
 	e.Started(job, time.Second)
-	e.Finished(job, understudy.Completed, time.Second)
-	e.Finished(job, understudy.Verdict(99), time.Second)
+	e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Completed}, time.Second)
+	e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Verdict(99)}, time.Second)
 	mustContain(t, "the counter", strings.Join(samples(t, reg, "understudy_jobs_finished_total"), "\n"),
 		`{kind="ma�il",outcome="completed",role="ro�le"} 1`, `{kind="ma�il",outcome="unknown",role="ro�le"} 1`)
 }
@@ -269,7 +269,7 @@ func TestManyGoroutinesLoseNoCount(t *testing.T) {
 				name := fmt.Sprintf("k%02d", i%kinds)
 				job := &understudy.Job{Kind: name, Queue: name}
 				e.Started(job, time.Millisecond)
-				e.Finished(job, understudy.Completed, time.Millisecond)
+				e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Completed}, time.Millisecond)
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/store"
 )
 
 // ErrNothingServed is what Options.Enqueue returns, wrapped or not, when the
@@ -31,14 +32,22 @@ type Options struct {
 	// Enqueue enqueues a job to the target that this worker serves, and returns
 	// its id. Without a target it returns ErrNothingServed.
 	Enqueue func(ctx context.Context, kind string, args any) (id int64, err error)
-	// Detail is more about the worker, as JSON under "worker" in /api/status.
-	// nil, or a nil result, leaves it out.
-	Detail func() any
-	// Podinfo is what is known of the pod's files, as JSON under "podinfo" in
-	// /api/status. nil, or a nil result, leaves it out.
-	Podinfo func() any
-	// Version and Commit are those of this binary.
-	Version, Commit string
+	// Worker is what the worker of the epoch under way does, nil without one.
+	Worker func() *understudy.WorkerStatus
+	// Podinfo is what is known of the pod's files.
+	Podinfo func() Podinfo
+	// Where is the server of the epoch under way, nil without one.
+	Where func() *Where
+	// Pool counts the connections of the epoch under way, nil without one.
+	Pool func() *Pool
+	// Jobs are those of the target that is being served, nil without one.
+	Jobs func() Jobs
+	// Metrics remember what the process did.
+	Metrics *Metrics
+	// Version and Commit are those of this binary, Pod the name of its pod.
+	Version, Commit, Pod string
+	// Lease is how long an epoch lasts after each renewal.
+	Lease time.Duration
 	// ReadyRequires names the targets that must be served, once wanted, for
 	// the process to be ready.
 	ReadyRequires []string
@@ -53,6 +62,35 @@ type Options struct {
 	Log      *slog.Logger
 }
 
+// Podinfo is how well a process can see its pod's files, and what they say.
+type Podinfo struct {
+	// ReadAt is when they were last read well, zero before that.
+	ReadAt time.Time `json:"read_at"`
+	// Rearms counts how often a directory had to be watched anew.
+	Rearms int64 `json:"rearms"`
+	// Watching says whether every directory is watched.
+	Watching bool `json:"watching"`
+	// Err is what is wrong with the files or their watch, "" if nothing is.
+	Err string `json:"error,omitempty"`
+	// Labels are the pod's labels as last read.
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// Where says which server an epoch works on.
+type Where struct {
+	Server   string // host:port, or the directory of a socket
+	Database string
+}
+
+// Jobs are the jobs of one schema: a *store.Store is.
+type Jobs interface {
+	Schema() string
+	// Workers lists the last epochs, the newest first.
+	Workers(ctx context.Context, limit int) ([]store.WorkerRow, error)
+	// Depth counts the jobs that are due, up to limit.
+	Depth(ctx context.Context, limit int) (jobs int64, err error)
+}
+
 func (o Options) check() error {
 	for _, field := range []struct {
 		name    string
@@ -62,6 +100,12 @@ func (o Options) check() error {
 		{"Ticked", o.Ticked == nil},
 		{"Count", o.Count == nil},
 		{"Enqueue", o.Enqueue == nil},
+		{"Worker", o.Worker == nil},
+		{"Podinfo", o.Podinfo == nil},
+		{"Where", o.Where == nil},
+		{"Pool", o.Pool == nil},
+		{"Jobs", o.Jobs == nil},
+		{"Metrics", o.Metrics == nil},
 		{"Gatherer", o.Gatherer == nil},
 		{"Log", o.Log == nil},
 	} {

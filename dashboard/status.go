@@ -18,8 +18,9 @@ type report struct {
 	Commit   string `json:"commit"`
 	Count    int64  `json:"count"` // jobs that this process has completed
 	ReadOnly bool   `json:"read_only"`
-	Worker   any    `json:"worker,omitempty"`
-	Podinfo  any    `json:"podinfo,omitempty"`
+	// Worker is missing without an epoch.
+	Worker  *understudy.WorkerStatus `json:"worker,omitempty"`
+	Podinfo Podinfo                  `json:"podinfo"`
 }
 
 // place is an understudy.Place under the names that JSON has for it.
@@ -34,7 +35,7 @@ func (s *site) status(w http.ResponseWriter, r *http.Request) {
 	now := s.Status()
 	body := report{
 		Status: now, Version: s.Version, Commit: s.Commit, Count: s.Count(), ReadOnly: s.ReadOnly,
-		Worker: ask(s.Detail), Podinfo: ask(s.Podinfo),
+		Worker: s.Worker(), Podinfo: s.Podinfo(),
 	}
 	if now.Serving != (understudy.Place{}) {
 		serving := place(now.Serving)
@@ -42,11 +43,4 @@ func (s *site) status(w http.ResponseWriter, r *http.Request) {
 	}
 	body.Ready, body.Reason = readiness(now, s.ReadyRequires)
 	web.JSON(w, r, s.Log, http.StatusOK, body)
-}
-
-func ask(what func() any) any {
-	if what == nil {
-		return nil
-	}
-	return what()
 }

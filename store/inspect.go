@@ -145,6 +145,12 @@ func (s *Store) Due(ctx context.Context) ([]Due, error) {
 	return rows, s.wrap("count due jobs", err)
 }
 
+// Depth counts the jobs that wait, up to limit: so it is quick however many do.
+func (s *Store) Depth(ctx context.Context, limit int) (jobs int64, err error) {
+	err = s.pool.QueryRow(ctx, s.sql.get("depth"), limit).Scan(&jobs)
+	return jobs, s.wrap("count due jobs", err)
+}
+
 // LiveWorkers counts the workers whose lease runs, by role.
 func (s *Store) LiveWorkers(ctx context.Context) ([]LiveWorkers, error) {
 	rows, err := many[LiveWorkers](ctx, s, "live_workers")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/understudy-worker/understudy"
 )
 
 // Why a job's context ended: what context.Cause says in a handler. A job whose
@@ -32,7 +34,7 @@ var ErrStuck = errors.New("a handler ignored its cancellation")
 // StuckError says which handlers went on after they were told to stop. The
 // process must exit: nothing else ends them, and others will run their jobs.
 type StuckError struct {
-	Jobs  []RunningJob
+	Jobs  []understudy.RunningJob
 	Cause error         // why they were to stop
 	After time.Duration // how long ago they were told
 }

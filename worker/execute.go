@@ -129,7 +129,7 @@ func (s *slot) finish(err error) {
 	}
 	s.running.leave(outcome.Job.ID)
 	s.recorder.add(outcome)
-	s.options.Observer.Finished(outcome.Job, outcome.Verdict, s.took)
+	s.options.Observer.Finished(outcome, s.took)
 }
 
 // end makes the job invisible again, and says why its context had ended

@@ -400,8 +400,8 @@ func (o *countingObserver) Claimed(_ string, _, got int, _ error) { o.claimed.Ad
 
 func (o *countingObserver) Started(*understudy.Job, time.Duration) { o.started.Add(1) }
 
-func (o *countingObserver) Finished(_ *understudy.Job, verdict understudy.Verdict, _ time.Duration) {
-	switch verdict {
+func (o *countingObserver) Finished(outcome understudy.Outcome, _ time.Duration) {
+	switch outcome.Verdict {
 	case understudy.Completed:
 		o.completed.Add(1)
 	case understudy.Retried:
@@ -423,12 +423,12 @@ func TestStatusSaysWhatRuns(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		status := s.worker.Status()
 		status.RenewedAt = time.Time{}
-		want := Status{
+		want := understudy.WorkerStatus{
 			State: StateServing,
-			Running: []RunningJob{{
+			Running: []understudy.RunningJob{{
 				ID: 2, Queue: "default", Kind: "work", Attempt: 1, Started: s.begun, Age: 3 * time.Second,
 			}},
-			Queues:  []QueueStatus{{Queue: "default", Concurrency: 2, Running: 1}},
+			Queues:  []understudy.QueueStatus{{Queue: "default", Concurrency: 2, Running: 1}},
 			Claimed: 2,
 			Recorded: map[string]int64{
 				"completed": 1, "discarded": 0, "cancelled": 0, "retried": 0, "snoozed": 0, "released": 0,

@@ -16,7 +16,7 @@ type Observer interface {
 	Started(job *understudy.Job, wait time.Duration)
 	// Finished tells how a job that was started ended, or that one was
 	// cancelled before it started, which took 0. It is not recorded yet.
-	Finished(job *understudy.Job, verdict understudy.Verdict, took time.Duration)
+	Finished(outcome understudy.Outcome, took time.Duration)
 	// Recorded tells of one write of outcomes.
 	Recorded(outcomes int, took time.Duration, err error)
 	// Fenced tells of outcomes that were refused, as others have the jobs now.
@@ -37,7 +37,7 @@ func (NoObserver) Claimed(string, int, int, error) {}
 func (NoObserver) Started(*understudy.Job, time.Duration) {}
 
 // Finished does nothing.
-func (NoObserver) Finished(*understudy.Job, understudy.Verdict, time.Duration) {}
+func (NoObserver) Finished(understudy.Outcome, time.Duration) {}
 
 // Recorded does nothing.
 func (NoObserver) Recorded(int, time.Duration, error) {}

@@ -51,8 +51,9 @@ func (w *Worker) reconciled(found understudy.Reconciled) {
 func (w *Worker) cancelJobs(ids map[int64]bool) {
 	for _, l := range w.lines {
 		for _, job := range l.buffer.takeThese(ids) {
-			w.recorder.add(understudy.Outcome{Job: job, Verdict: understudy.Cancelled})
-			w.options.Observer.Finished(job, understudy.Cancelled, 0)
+			outcome := understudy.Outcome{Job: job, Verdict: understudy.Cancelled}
+			w.recorder.add(outcome)
+			w.options.Observer.Finished(outcome, 0)
 		}
 		for _, s := range l.slots {
 			s.cancelJob(ids)

@@ -16,49 +16,10 @@ const (
 	StateEnded    = "ended"    // Run has returned
 )
 
-// Status is what a worker does, and has done, at one moment. It is a copy.
-type Status struct {
-	State string `json:"state"`
-	// Running are the jobs whose handler runs, the longest first.
-	Running []RunningJob  `json:"running"`
-	Queues  []QueueStatus `json:"queues"`
-	// Claimed counts the jobs that claims brought.
-	Claimed int64 `json:"claimed"`
-	// Recorded counts the outcomes that were recorded, by verdict.
-	Recorded map[string]int64 `json:"recorded"`
-	// Unrecorded are the outcomes that wait to be recorded.
-	Unrecorded int `json:"unrecorded"`
-	// Fenced counts outcomes of jobs that the worker no longer held.
-	Fenced int64 `json:"fenced"`
-	// Abandoned counts outcomes that could not be recorded.
-	Abandoned int64 `json:"abandoned"`
-	// RenewedAt is just before the last confirmed renewal of the lease was
-	// sent, by the worker's clock; zero before the epoch is open.
-	RenewedAt time.Time `json:"renewed_at"`
-}
-
-// RunningJob is a job whose handler runs.
-type RunningJob struct {
-	ID      int64         `json:"id"`
-	Queue   string        `json:"queue"`
-	Kind    string        `json:"kind"`
-	Attempt int           `json:"attempt"`
-	Started time.Time     `json:"started"` // by the worker's clock
-	Age     time.Duration `json:"age_ns"`
-}
-
-// QueueStatus is how busy one queue's slots are.
-type QueueStatus struct {
-	Queue       string `json:"queue"`
-	Concurrency int    `json:"concurrency"`
-	Running     int    `json:"running"`
-	Buffered    int    `json:"buffered"` // claimed, not started
-}
-
 // Status says what the worker does now. It may be called at any time.
-func (w *Worker) Status() Status {
+func (w *Worker) Status() understudy.WorkerStatus {
 	counts := w.recorder.status()
-	status := Status{
+	status := understudy.WorkerStatus{
 		State:      *w.state.Load(),
 		Running:    w.runningJobs(),
 		Claimed:    w.claimed.Load(),
@@ -73,7 +34,7 @@ func (w *Worker) Status() Status {
 	}
 	for _, l := range w.lines {
 		buffered, running := l.buffer.counts()
-		status.Queues = append(status.Queues, QueueStatus{
+		status.Queues = append(status.Queues, understudy.QueueStatus{
 			Queue: l.queue, Concurrency: l.concurrency, Running: running, Buffered: buffered,
 		})
 	}
@@ -81,8 +42,8 @@ func (w *Worker) Status() Status {
 }
 
 // runningJobs lists the jobs whose handler runs, the longest first.
-func (w *Worker) runningJobs() []RunningJob {
-	jobs := []RunningJob{}
+func (w *Worker) runningJobs() []understudy.RunningJob {
+	jobs := []understudy.RunningJob{}
 	for _, l := range w.lines {
 		for _, s := range l.slots {
 			if job, ok := s.status(); ok {
@@ -90,17 +51,17 @@ func (w *Worker) runningJobs() []RunningJob {
 			}
 		}
 	}
-	slices.SortStableFunc(jobs, func(a, b RunningJob) int { return a.Started.Compare(b.Started) })
+	slices.SortStableFunc(jobs, func(a, b understudy.RunningJob) int { return a.Started.Compare(b.Started) })
 	return jobs
 }
 
-func (s *slot) status() (RunningJob, bool) {
+func (s *slot) status() (understudy.RunningJob, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.job == nil {
-		return RunningJob{}, false
+		return understudy.RunningJob{}, false
 	}
-	return RunningJob{
+	return understudy.RunningJob{
 		ID: s.job.ID, Queue: s.job.Queue, Kind: s.job.Kind, Attempt: s.job.Attempt,
 		Started: s.started, Age: time.Since(s.started),
 	}, true

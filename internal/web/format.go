@@ -16,6 +16,7 @@ var commonFuncs = template.FuncMap{
 	"took":    Took,
 	"moment":  Moment,
 	"rate":    Rate,
+	"short":   Short,
 	"seconds": func(s float64) string { return Span(time.Duration(s * float64(time.Second))) },
 }
 
@@ -104,6 +105,17 @@ func Count(n any) (string, error) {
 		digits = digits[:at] + "," + digits[at:]
 	}
 	return sign + digits, nil
+}
+
+// shortBytes is how much of a text a table shows.
+const shortBytes = 300
+
+// Short is the beginning of a text that may be long.
+func Short(text string) string {
+	if len(text) <= shortBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:shortBytes], "") + "…"
 }
 
 // Rate is a number of things a second.

@@ -64,7 +64,7 @@ func (l *Live) Run(ctx context.Context) {
 		case <-ticker.C:
 		case <-l.wake:
 		}
-		if l.watched() {
+		if l.Watched() {
 			l.publish(ctx)
 		}
 	}
@@ -78,7 +78,8 @@ func (l *Live) Wake() {
 	}
 }
 
-func (l *Live) watched() bool {
+// Watched says whether somebody looks.
+func (l *Live) Watched() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.viewers > 0

@@ -32,6 +32,9 @@ FROM {schema}.workers ORDER BY started_at DESC LIMIT $1;
 -- name: due
 SELECT queue, count(*) AS jobs, extract(epoch FROM now() - min(run_at))::float8 AS oldest_seconds FROM {schema}.ready GROUP BY queue;
 
+-- name: depth
+SELECT count(*) FROM (SELECT FROM {schema}.ready LIMIT $1) AS waiting;
+
 -- name: live_workers
 SELECT role, count(*) AS workers FROM {schema}.workers
 WHERE state IN ('serving', 'draining') AND lease_until > now() GROUP BY role;

@@ -1,0 +1,43 @@
+package understudy
+
+import "time"
+
+// WorkerStatus is what the worker of one epoch does, and has done, at one
+// moment. It is a copy.
+type WorkerStatus struct {
+	State string `json:"state"`
+	// Running are the jobs whose handler runs, the longest first.
+	Running []RunningJob  `json:"running"`
+	Queues  []QueueStatus `json:"queues"`
+	// Claimed counts the jobs that claims brought.
+	Claimed int64 `json:"claimed"`
+	// Recorded counts the outcomes that were recorded, by verdict.
+	Recorded map[string]int64 `json:"recorded"`
+	// Unrecorded are the outcomes that wait to be recorded.
+	Unrecorded int `json:"unrecorded"`
+	// Fenced counts outcomes of jobs that the worker no longer held.
+	Fenced int64 `json:"fenced"`
+	// Abandoned counts outcomes that could not be recorded.
+	Abandoned int64 `json:"abandoned"`
+	// RenewedAt is just before the last confirmed renewal of the lease was
+	// sent, by the worker's clock; zero before the epoch is open.
+	RenewedAt time.Time `json:"renewed_at"`
+}
+
+// RunningJob is a job whose handler runs.
+type RunningJob struct {
+	ID      int64         `json:"id"`
+	Queue   string        `json:"queue"`
+	Kind    string        `json:"kind"`
+	Attempt int           `json:"attempt"`
+	Started time.Time     `json:"started"` // by the worker's clock
+	Age     time.Duration `json:"age_ns"`
+}
+
+// QueueStatus is how busy one queue's slots are.
+type QueueStatus struct {
+	Queue       string `json:"queue"`
+	Concurrency int    `json:"concurrency"`
+	Running     int    `json:"running"`
+	Buffered    int    `json:"buffered"` // claimed, not started
+}
