@@ -9,8 +9,8 @@ import (
 
 // How much a journal keeps.
 const (
-	keptJobs     = 20
-	keptFailures = 10
+	keptJobs     = 10
+	keptFailures = 5
 	keptEpochs   = 20
 )
 

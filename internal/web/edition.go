@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"sync"
 	"time"
@@ -73,9 +74,12 @@ func (e *edition) event(seen uint64, sameHead bool) []byte {
 	if len(u.Parts) == 0 && sameHead {
 		return nil
 	}
-	data, err := json.Marshal(u)
-	if err != nil {
+	event := bytes.NewBufferString("data: ")
+	encoder := json.NewEncoder(event)
+	encoder.SetEscapeHTML(false) // it is half HTML, and no script reads it from a page
+	if err := encoder.Encode(u); err != nil {
 		panic(err) // strings and numbers
 	}
-	return append(append([]byte("data: "), data...), "\n\n"...)
+	event.WriteByte('\n')
+	return event.Bytes()
 }

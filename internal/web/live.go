@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -182,7 +183,7 @@ var silence = []byte(":\n\n")
 
 // open begins the stream. It has no end that a server's timeouts could know.
 func (s *stream) open() error {
-	if err := s.SetReadDeadline(time.Time{}); err != nil {
+	if err := s.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	h := s.w.Header()
@@ -196,7 +197,7 @@ func (s *stream) send(event []byte) error {
 	if len(event) == 0 {
 		return nil
 	}
-	if err := s.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := s.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := s.w.Write(event); err != nil {

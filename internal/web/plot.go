@@ -25,9 +25,8 @@ type Line struct {
 // Size of a plot in units of its own: it is stretched to where it stands.
 const plotWidth, plotHeight = 300.0, 60.0
 
-// Top is the largest value, and at least 1.
-func (p Plot) Top() float64 {
-	top := 1.0
+// Top is the largest value.
+func (p Plot) Top() (top float64) {
 	for _, line := range p.Lines {
 		if len(line.Values) > 0 {
 			top = max(top, slices.Max(line.Values))
@@ -51,7 +50,7 @@ func (p Plot) Words() string {
 
 // Paths are the lines as the d of SVG paths, each with its class.
 func (p Plot) Paths() []PlotPath {
-	top := p.Top()
+	top := max(p.Top(), 1) // so that nothing is at the bottom
 	paths := make([]PlotPath, 0, len(p.Lines))
 	for _, line := range p.Lines {
 		stroke, area := line.paths(top)
