@@ -18,6 +18,7 @@ const dummyKind = "echo"
 const enqueueTimeout = 5 * time.Second
 
 // dummy enqueues an echo job to the worker's own target. A body does not count.
+// A browser without script is shown the job.
 func (s *site) dummy(w http.ResponseWriter, r *http.Request) {
 	if s.Status().Phase != understudy.PhaseServing {
 		nothingServed(w, r)
@@ -34,6 +35,8 @@ func (s *site) dummy(w http.ResponseWriter, r *http.Request) {
 		web.Refuse(w, r, http.StatusServiceUnavailable, fmt.Sprintf("the database did not answer within %s: the job may be enqueued or not", enqueueTimeout))
 	case err != nil:
 		web.Fail(w, r, s.Log, err)
+	case web.WantsPage(r):
+		http.Redirect(w, r, fmt.Sprintf("/jobs/%d", id), http.StatusSeeOther)
 	default:
 		web.JSON(w, r, s.Log, http.StatusCreated, struct {
 			ID int64 `json:"id"`

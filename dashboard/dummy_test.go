@@ -41,6 +41,14 @@ func TestDummyEnqueuesOneEchoJob(t *testing.T) {
 	}
 }
 
+func TestABrowserIsShownTheDummyThatItEnqueued(t *testing.T) {
+	t.Parallel()
+	got := ask(handler(t, options()), "POST", "/dummy", "Accept", "text/html")
+	if got.code != 303 || got.header.Get("Location") != "/jobs/7" {
+		t.Errorf("got %d to %q", got.code, got.header.Get("Location"))
+	}
+}
+
 func TestDummyNeedsATarget(t *testing.T) {
 	t.Parallel()
 	for _, phase := range []understudy.Phase{

@@ -114,6 +114,12 @@ func (tb *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// visit goes to another page.
+func (tb *tab) visit(url string) {
+	tb.t.Helper()
+	tb.do(chromedp.Navigate(url))
+}
+
 // words is what the page says, for a message.
 func (tb *tab) words() string {
 	ctx, cancel := context.WithTimeout(tb.ctx, 5*time.Second)
