@@ -56,7 +56,13 @@ func (a *application) run(ctx context.Context, config reload.Config) error {
 	if err := checkHandlers(config); err != nil {
 		return err
 	}
-	p, err := a.newProcess(config)
+	log := newLogger(a.Err, config.Log)
+	traces, err := a.newTraces(config.Version, log)
+	if err != nil {
+		return err
+	}
+	defer traces.stop()
+	p, err := a.newProcess(config, log, traces)
 	if err != nil {
 		return err
 	}
@@ -85,8 +91,7 @@ type process struct {
 	pages      *dashboard.Site
 }
 
-func (a *application) newProcess(config reload.Config) (*process, error) {
-	log := newLogger(a.Err, config.Log)
+func (a *application) newProcess(config reload.Config, log *slog.Logger, traces *traces) (*process, error) {
 	watcher, err := reload.NewWatcher(config, log)
 	if err != nil {
 		return nil, err
@@ -94,13 +99,13 @@ func (a *application) newProcess(config reload.Config) (*process, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p := &process{config: config, log: log, watcher: watcher}
-	p.server = &server{options: a.Options, config: config, pod: podName(a.Environ), log: log}
+	p.server = &server{options: a.Options, config: config, pod: podName(a.Environ), log: log, traces: traces}
 	p.server.metrics = dashboard.NewMetrics(registry, p.sources())
 	prepare := &preparer{app: a.Migrations, log: log, lockWait: workerLockWait}
 	p.supervisor, err = supervisor.New(supervisor.Options{
 		Snapshots: watcher.Snapshots(), Version: config.Version, Serve: p.server.serve,
 		Prepare: prepare.prepare, Targets: p.targets, Lease: config.Worker.Lease,
-		Observe: p.server.metrics.Swap, Log: log,
+		Observe: p.server.metrics.Swap, Tracer: traces.queries(), Log: log,
 	})
 	if err != nil {
 		return nil, err

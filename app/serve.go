@@ -26,6 +26,7 @@ type server struct {
 	pod     string
 	log     *slog.Logger
 	metrics *dashboard.Metrics
+	traces  *traces        // nil for none
 	running worker.Running // what this process runs, across epochs
 	now     atomic.Pointer[epoch]
 	count   atomic.Int64 // jobs completed in epochs that are over
@@ -58,7 +59,7 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 	}
 	observer := s.metrics.Epoch(env.Place())
 	defer observer.End()
-	w, err := worker.New(s.workerOptions(env, queue, all, observer))
+	w, err := worker.New(s.workerOptions(env, queue, s.traces.handlers(all, env.Place()), observer))
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@
 #   hack/install-tools.sh image
 #
 # The tests run servers in containers, which takes a Docker engine and images
-# (postgres-image.sh). Under -short they do not. The image is built in another
-# (go-image.sh).
+# (postgres-image.sh), hold the alert rules against promtool, and look at the pages
+# in a browser. Under -short they do not. The image is built in another (go-image.sh).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -44,16 +44,28 @@ demo_has_server() {
   has_postgres || docker version >/dev/null 2>&1
 }
 
-# uses_containers COMMAND FLAGS says whether a command runs servers in them.
-uses_containers() {
+# tests_all COMMAND FLAGS says whether a command runs the long tests too: those
+# with servers in containers, with promtool and with a browser.
+tests_all() {
   case " $* " in
     *" -short "* | *" --short "* | *" -short=true "* | *" --short=true "*) return 1 ;;
   esac
   [ "$1" = test ]
 }
 
+# Prometheus' tool that checks rules, of this machine or in bin.
+has_promtool() { command -v promtool >/dev/null 2>&1 || [ -x bin/promtool ]; }
+
+# A browser, under one of the names that the tests look for.
+has_browser() {
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    ! command -v "$name" >/dev/null 2>&1 || return 0
+  done
+  return 1
+}
+
 # needs_docker COMMAND FLAGS says whether a command cannot do without it.
-needs_docker() { [ "$1" = image ] || uses_containers "$@"; }
+needs_docker() { [ "$1" = image ] || tests_all "$@"; }
 
 # A Docker engine is not ours to install: it comes with a service and rights.
 check_docker() {
@@ -106,6 +118,9 @@ packages() {
     "dnf compiler" | "brew compiler") echo gcc ;;
     "apt-get builder") echo debootstrap debian-archive-keyring ;;
     "dnf builder" | "apk builder") echo debootstrap ;;
+    "apt-get browser") echo chromium fonts-liberation ;;
+    "dnf browser" | "apk browser") echo chromium ;;
+    "apt-get promtool" | "apk promtool" | "brew promtool") echo prometheus ;;
   esac
 }
 
@@ -136,6 +151,24 @@ apt_install() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
+# unpacked THING says whether a thing is taken out of its package: on Debian and
+# Ubuntu the one that holds promtool is a server's, and starts it when installed.
+unpacked() { [ "$(manager) $1" = "apt-get promtool" ]; }
+
+# unpack_promtool leaves nothing on this machine but bin/promtool.
+unpack_promtool() (
+  into=$PWD/bin
+  apt-get download --print-uris prometheus >/dev/null 2>&1 || as_root apt-get update -q
+  cd "$(mktemp -d)"
+  trap 'rm -rf "$PWD"' EXIT
+  trap 'exit 130' INT TERM
+  apt-get download -q -o APT::Sandbox::User=root prometheus
+  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool
+  chmod +x promtool
+  ./promtool --version >/dev/null
+  mv promtool "$into/promtool"
+)
+
 install() {
   case "$(manager)" in
     apt-get) apt_install "$@" ;;
@@ -155,7 +188,9 @@ missing() {
     test)
       has_postgres || echo postgres
       has_compiler || echo compiler
-      ! uses_containers "$@" || has_builder hack/postgres-image.sh || echo builder
+      ! tests_all "$@" || has_builder hack/postgres-image.sh || echo builder
+      ! tests_all "$@" || has_promtool || echo promtool
+      ! tests_all "$@" || has_browser || echo browser
       ;;
     image) has_builder hack/go-image.sh || echo builder ;;
   esac
@@ -167,29 +202,33 @@ why() {
     postgres) echo "Postgres server binaries (for a temporary server of the demo's or the tests' own)" ;;
     compiler) echo "a C compiler (Go's race detector, under which the tests run, is linked with one)" ;;
     builder) echo "debootstrap (images that cannot be pulled are built with it)" ;;
+    browser) echo "Chromium (in which the pages are tested)" ;;
+    promtool) echo "promtool (Prometheus' tool, with which the alert rules are tested)" ;;
   esac
 }
 
 # get installs the things that are missing, or says in one line what to do.
 get() {
-  reasons= wanted= unknown=
+  reasons= wanted= unknown= promtool=
   for thing in "$@"; do
     reasons="$reasons${reasons:+, }$(why "$thing")"
     names=$(packages "$(manager)" "$thing")
-    wanted="$wanted${wanted:+ }$names"
     [ -n "$names" ] || unknown="$unknown${unknown:+, }$(why "$thing")"
+    if unpacked "$thing"; then promtool=yes; else wanted="$wanted${wanted:+ }$names"; fi
   done
   [ -n "$(manager)" ] || fail "missing: $reasons: install them; there is no package manager here that this script knows"
   [ -z "$unknown" ] || fail "missing: $unknown: $(manager) has no package of it"
-  advice="install with $(manager): $wanted"
-  may_install || fail "missing: $reasons: as root, $advice"
+  advice="${wanted:+install with $(manager): $wanted}"
+  [ -z "$promtool" ] || advice="$advice${advice:+, and }put promtool of the package prometheus into bin"
+  [ -z "$wanted" ] || may_install || fail "missing: $reasons: as root, $advice"
   if ! unattended; then
     [ -t 0 ] && [ -t 1 ] || fail "missing: $reasons: $advice, or run this again with YES=1"
   fi
   echo "Missing: $reasons. To $advice."
   unattended || consent "$advice"
   # shellcheck disable=SC2086 # a list of words
-  install $wanted
+  [ -z "$wanted" ] || install $wanted
+  [ -z "$promtool" ] || unpack_promtool
 }
 
 # get_images COMMAND sees to what the containers are made of.

@@ -14,12 +14,13 @@ import (
 // definitions are where the custom resources that we use are defined: a module,
 // and a file in it.
 var definitions = map[string][2]string{
-	"argoproj.io/v1alpha1 Rollout":           {"github.com/argoproj/argo-rollouts", "manifests/crds/rollout-crd.yaml"},
-	"argoproj.io/v1alpha1 AnalysisTemplate":  {"github.com/argoproj/argo-rollouts", "manifests/crds/analysis-template-crd.yaml"},
-	"postgresql.cnpg.io/v1 Cluster":          {"github.com/cloudnative-pg/cloudnative-pg", "config/crd/bases/postgresql.cnpg.io_clusters.yaml"},
-	"keda.sh/v1alpha1 ScaledObject":          {"github.com/kedacore/keda/v2", "config/crd/bases/keda.sh_scaledobjects.yaml"},
-	"keda.sh/v1alpha1 TriggerAuthentication": {"github.com/kedacore/keda/v2", "config/crd/bases/keda.sh_triggerauthentications.yaml"},
-	"monitoring.coreos.com/v1 PodMonitor":    {"github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"},
+	"argoproj.io/v1alpha1 Rollout":            {"github.com/argoproj/argo-rollouts", "manifests/crds/rollout-crd.yaml"},
+	"argoproj.io/v1alpha1 AnalysisTemplate":   {"github.com/argoproj/argo-rollouts", "manifests/crds/analysis-template-crd.yaml"},
+	"postgresql.cnpg.io/v1 Cluster":           {"github.com/cloudnative-pg/cloudnative-pg", "config/crd/bases/postgresql.cnpg.io_clusters.yaml"},
+	"keda.sh/v1alpha1 ScaledObject":           {"github.com/kedacore/keda/v2", "config/crd/bases/keda.sh_scaledobjects.yaml"},
+	"keda.sh/v1alpha1 TriggerAuthentication":  {"github.com/kedacore/keda/v2", "config/crd/bases/keda.sh_triggerauthentications.yaml"},
+	"monitoring.coreos.com/v1 PodMonitor":     {"github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"},
+	"monitoring.coreos.com/v1 PrometheusRule": {"github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"},
 }
 
 func TestEveryObjectIsOfAKindThatIsChecked(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy"
@@ -55,7 +56,10 @@ type Options struct {
 	// Observe is told how long a phase of a swap took: drain, open or swap
 	// (from the snapshot to the new epoch). nil for nobody.
 	Observe func(phase string, took time.Duration)
-	Log     *slog.Logger
+	// Tracer is told of every statement on the pools, and on those that are
+	// derived from them. nil for nobody.
+	Tracer pgx.QueryTracer
+	Log    *slog.Logger
 }
 
 const defaultGrace = 30 * time.Second

@@ -28,8 +28,9 @@ type place struct {
 	where string
 }
 
-// open makes the pool of a target and connects to it.
-func open(ctx context.Context, target reload.Target, lease time.Duration) (*place, error) {
+// open makes the pool of a target and connects to it. The tracer, nil for none, is
+// told of its statements.
+func open(ctx context.Context, target reload.Target, lease time.Duration, tracer pgx.QueryTracer) (*place, error) {
 	config, err := poolConfig(target, lease)
 	if err != nil {
 		return nil, err
@@ -37,6 +38,7 @@ func open(ctx context.Context, target reload.Target, lease time.Duration) (*plac
 	p := &place{target: target, dsn: &atomic.Pointer[reload.Secret]{}}
 	p.dsn.Store(&target.DSN)
 	config.BeforeConnect = p.refresh
+	config.ConnConfig.Tracer = tracer
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open target %q: %w", target.Name, err)
 	}

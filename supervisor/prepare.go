@@ -71,7 +71,7 @@ func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, er
 // openOnce connects to the target, makes sure that no other target is the same
 // place, and has it made ready.
 func (r *run) openOnce(ctx context.Context, target reload.Target) (*place, error) {
-	p, err := open(ctx, target, r.Lease)
+	p, err := open(ctx, target, r.Lease, r.Tracer)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (r *run) apart(ctx context.Context, p *place) error {
 func (r *run) ask(ctx context.Context, other reload.Target) {
 	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
 	defer cancel()
-	p, err := open(ctx, other, 0)
+	p, err := open(ctx, other, 0, nil)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			r.Log.Debug("another target does not answer", "target", other.Name, "err", err)
