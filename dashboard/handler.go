@@ -62,6 +62,11 @@ func (s *site) routes() []web.Route {
 		{Method: "GET", Path: "/role", Serve: s.role},
 		{Method: "GET", Path: "/count", Serve: s.count},
 		{Method: "GET", Path: "/api/status", Serve: s.status},
+		{Method: "GET", Path: "/jobs", Serve: s.browse},
+		{Method: "GET", Path: "/jobs/{id}", Serve: s.show},
+		{Method: "GET", Path: "/api/jobs/{id}", Serve: s.showJSON},
+		{Method: "POST", Path: "/jobs/{id}/retry", Serve: s.retry},
+		{Method: "POST", Path: "/jobs/{id}/cancel", Serve: s.cancel},
 		{Method: "POST", Path: "/dummy", Serve: s.dummy},
 	}
 }

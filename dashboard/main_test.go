@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/dashboard"
+	"github.com/understudy-worker/understudy/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // serving is a status of a worker that serves production.
 var serving = understudy.Status{

@@ -89,6 +89,12 @@ type Jobs interface {
 	Workers(ctx context.Context, limit int) ([]store.WorkerRow, error)
 	// Depth counts the jobs that are due, up to limit.
 	Depth(ctx context.Context, limit int) (jobs int64, err error)
+	// Search finds a page of jobs, and Job one of them.
+	Search(ctx context.Context, search store.Search) (store.Found, error)
+	Job(ctx context.Context, id int64) (store.JobRow, error)
+	// Retry and Cancel change a job and return its state.
+	Retry(ctx context.Context, id int64) (understudy.State, error)
+	Cancel(ctx context.Context, id int64) (understudy.State, error)
 }
 
 func (o Options) check() error {

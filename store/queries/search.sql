@@ -2,25 +2,27 @@
 SELECT pg_catalog.set_config('statement_timeout', $1, true), pg_catalog.set_config('jit', 'off', true);
 
 -- name: search_floor
--- The lowest of the next so many ids below one, and how many there are.
-SELECT coalesce(min(id), 0), count(*)
+-- The lowest of the next so many ids below one, and how many there are: of jobs
+-- that are not finished if $3, of the running alone if $4, of the finished if $5.
+SELECT coalesce(min(id), 0) AS lowest, count(*) AS ids
 FROM (
     SELECT id
     FROM (
         (SELECT id FROM {schema}.open_jobs WHERE $3 AND id < $1 ORDER BY id DESC LIMIT $2)
         UNION ALL
-        (SELECT id FROM {schema}.finished_jobs WHERE $4 AND id < $1 ORDER BY id DESC LIMIT $2)
+        (SELECT id FROM {schema}.running_jobs WHERE $4 AND id < $1 ORDER BY id DESC LIMIT $2)
+        UNION ALL
+        (SELECT id FROM {schema}.finished_jobs WHERE $5 AND id < $1 ORDER BY id DESC LIMIT $2)
     ) AS below
     ORDER BY id DESC LIMIT $2
 ) AS next;
 
 -- name: search
--- Jobs with ids from $1 to below $2: of those that are not finished if $3, of the
--- running alone if $4, of the finished if $5. States are those of the view jobs.
--- Only what is on the page is cut to what is shown of it.
+-- Jobs with ids from $1 to below $2; $3 to $5 say which ones as above. States are
+-- those of the view jobs. Only what is on the page is cut to what is shown of it.
 SELECT id, queue, kind, state, attempt, max_attempts, scheduled_at, attempted_at, finalized_at, cancel_requested,
        coalesce(worker_version, '') AS worker_version, coalesce(worker_role, '') AS worker_role,
-       left(args::text, $12) AS args, left(coalesce(last_error, ''), $12) AS last_error
+       left(args::text, $13::int) AS args, left(coalesce(last_error, ''), $13::int) AS last_error
 FROM (
     SELECT *
     FROM (
@@ -48,10 +50,14 @@ FROM (
         FROM {schema}.finished_jobs f
         WHERE $5 AND f.id >= $1 AND f.id < $2
     ) AS looked_at
-    WHERE ($6 = '' OR state = $6) AND ($7 = '' OR kind = $7) AND ($8 = '' OR queue = $8)
-      AND ($9 = '' OR EXISTS (
-          SELECT FROM (VALUES (args::text), (metadata::text), (unique_key), (last_error), (result::text)) AS texts (text)
-          WHERE CASE WHEN $10 THEN text COLLATE "C" ILIKE $9 ELSE text COLLATE "default" ILIKE $9 END))
-    ORDER BY id DESC LIMIT $11
+    WHERE ($6 = '' OR state = $6) AND ($7 = '' OR kind = $7) AND ($8 = '' OR queue = $8) AND id <> $11
+      AND CASE
+          WHEN $9 = '' THEN true
+          WHEN $10 THEN args::text COLLATE "C" ILIKE $9 OR metadata::text COLLATE "C" ILIKE $9 OR unique_key COLLATE "C" ILIKE $9
+              OR last_error COLLATE "C" ILIKE $9 OR result::text COLLATE "C" ILIKE $9
+          ELSE args::text COLLATE "default" ILIKE $9 OR metadata::text COLLATE "default" ILIKE $9 OR unique_key COLLATE "default" ILIKE $9
+              OR last_error COLLATE "default" ILIKE $9 OR result::text COLLATE "default" ILIKE $9
+          END
+    ORDER BY id DESC LIMIT $12
 ) AS page
 ORDER BY id DESC;

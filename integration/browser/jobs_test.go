@@ -1,0 +1,89 @@
+package browser_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/understudy-worker/understudy/store"
+)
+
+func TestAJobIsFoundAndRetriedAfterAConfirmation(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	w := s.start("active")
+	id := s.enqueue(store.NewJob{Kind: "echo", Args: map[string]string{"to": "Ada"}, ScheduledAt: time.Now().Add(time.Hour)})
+	other := s.enqueue(store.NewJob{Kind: "nobodys"})
+	tb := open(t, w.url("/jobs"), desktop)
+	tb.says("main", "nobodys")
+	tb.until(`document.getElementById("text").value = "ada"`)
+	tb.click(`form[action="/jobs"] button`)
+	tb.until(`location.search.includes("text=ada") && document.getElementById("text").value === "ada"`)
+	tb.until(fmt.Sprintf(`!document.querySelector("a[href='/jobs/%d']")`, other))
+	tb.click(fmt.Sprintf(`a[href="/jobs/%d"]`, id))
+	tb.says("h1", "scheduled")
+	tb.click(opens("retry"))
+	tb.says("#retry", "runs now, before it is due, in production")
+	tb.click(`#retry button[type="button"]`)
+	tb.until(`!document.querySelector(":popover-open")`)
+	tb.click(opens("retry"))
+	tb.click(`#retry form button.main`)
+	tb.says("h1", "completed")
+	tb.until(`document.documentElement.dataset.refresh === "0" || !document.documentElement.dataset.refresh`)
+}
+
+func TestThePageOfAJobFollowsItWithoutAReload(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	w := s.start("active")
+	id := s.enqueue(store.NewJob{Kind: "sleep", Args: map[string]int{"seconds": 600}})
+	tb := open(t, w.url(fmt.Sprintf("/jobs/%d", id)), desktop)
+	tb.says("h1", "running")
+	tb.mark()
+	tb.click(opens("cancel"))
+	tb.says("#cancel", "its handler is told to stop")
+	if _, err := s.jobs.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	tb.click(`#cancel button[type="button"]`)
+	tb.says("h1", "cancelled")
+	tb.same()
+}
+
+func TestThePagesOfJobsCanBeUsedByEverybodyOnEveryScreen(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	active, idle := s.start("active"), s.start("")
+	failed := s.enqueue(store.NewJob{Kind: "fail", Args: map[string]string{"message": "the mailbox of somebody who never reads is full"}, MaxAttempts: 1})
+	for range 60 {
+		s.enqueue(store.NewJob{Kind: "nobodys", Args: map[string]string{"to": "somebody@with.a.long.address.example.com"}, Metadata: map[string]int{"n": 1}})
+	}
+	for _, how := range []look{desktop, phone} {
+		tb := open(t, active.url("/jobs"), how)
+		tb.says("main", "Older jobs")
+		tb.usable()
+		tb.visit(active.url("/jobs?state=discarded&text=nothing"))
+		tb.says("main", "No job matches")
+		tb.usable()
+		tb.visit(active.url("/jobs?before=x"))
+		tb.says("main", "use the number of a job")
+		tb.usable()
+		tb.visit(active.url(fmt.Sprintf("/jobs/%d", failed)))
+		tb.says("h1", "discarded")
+		tb.usable()
+		tb.click(opens("retry"))
+		tb.says("#retry", "runs again, now")
+		tb.usable()
+		tb.visit(active.url("/jobs/4711"))
+		tb.says("h1", "No such job")
+		tb.usable()
+		tb.visit(idle.url("/jobs"))
+		tb.says("h1", "No jobs here now")
+		tb.usable()
+	}
+}
+
+// opens selects the button that opens a confirmation.
+func opens(name string) string {
+	return fmt.Sprintf("button[popovertarget=%q]:not([popovertargetaction])", name)
+}
