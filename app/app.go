@@ -94,7 +94,7 @@ func (a *application) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
-	root.AddCommand(a.runCommand(), a.versionCommand(), a.migrateCommand(), a.enqueueCommand(), a.jobsCommand(), a.workersCommand(), a.smokeCommand(), a.demoCommand())
+	root.AddCommand(a.runCommand(), a.versionCommand(), a.migrateCommand(), a.enqueueCommand(), a.jobsCommand(), a.workersCommand(), a.smokeCommand(), a.testerCommand(), a.demoCommand())
 	return root
 }
 

@@ -3,14 +3,18 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -79,7 +83,7 @@ func (n *bench) run(flags ...string) (stop func()) {
 
 func (n *bench) args(flags []string) []string {
 	return append([]string{
-		"run", "--podinfo.dir=" + n.volume.Dir(), "--http.addr=", "--log.level=warn",
+		"run", "--podinfo.dir=" + n.volume.Dir(), "--log.level=warn",
 		"--targets.production.dsn=" + n.dsn, "--targets.preview.dsn=" + n.dsn,
 	}, flags...)
 }
@@ -111,30 +115,107 @@ func (n *bench) enqueue(schema, kind string, jobs int) {
 
 // BenchmarkDrain works 200,000 waiting no-op jobs with durable outcomes.
 func BenchmarkDrain(b *testing.B) {
-	const jobs = 200_000
 	for b.Loop() {
-		b.StopTimer()
-		n := newBench(b)
-		n.role("active")
-		n.enqueue("production", "noop", jobs)
-		if _, err := n.pool.Exec(context.Background(), "VACUUM ANALYZE"); err != nil {
-			b.Fatal(err)
-		}
-		b.StartTimer()
-		begin := time.Now()
-		stop := n.run("--queues.default.concurrency=100")
-		for open := true; open; time.Sleep(5 * time.Millisecond) {
-			if n.done.Load() == jobs {
-				if err := n.pool.QueryRow(context.Background(), "SELECT EXISTS (SELECT FROM production.open_jobs)").Scan(&open); err != nil {
-					b.Fatal(err)
-				}
+		drainWhile(b, func(*bench) (stop func()) { return func() {} }, "--http.addr=")
+	}
+}
+
+// BenchmarkDrainWatched is the same while so many pages of the worker are open:
+// what they cost, the reading of their streams too, which shares the machine.
+func BenchmarkDrainWatched(b *testing.B) {
+	for _, viewers := range []int{0, 200} {
+		b.Run(fmt.Sprintf("viewers=%d", viewers), func(b *testing.B) {
+			for b.Loop() {
+				addr := freeAddr(b)
+				drainWhile(b, func(*bench) (stop func()) { return watch(b, addr, viewers) }, "--http.addr="+addr)
+			}
+		})
+	}
+}
+
+// drainWhile works the jobs while something goes on.
+func drainWhile(b *testing.B, begin func(*bench) (stop func()), flags ...string) {
+	b.Helper()
+	const jobs = 200_000
+	b.StopTimer()
+	n := newBench(b)
+	n.role("")
+	stop := n.run(append(flags, "--queues.default.concurrency=100")...)
+	n.enqueue("production", "noop", jobs)
+	if _, err := n.pool.Exec(context.Background(), "VACUUM ANALYZE"); err != nil {
+		b.Fatal(err)
+	}
+	end := begin(n)
+	b.StartTimer()
+	n.role("active")
+	began := time.Now()
+	for open := true; open; time.Sleep(5 * time.Millisecond) {
+		if n.done.Load() == jobs {
+			if err := n.pool.QueryRow(context.Background(), "SELECT EXISTS (SELECT FROM production.open_jobs)").Scan(&open); err != nil {
+				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(jobs/time.Since(begin).Seconds(), "jobs/s")
-		b.StopTimer()
-		stop()
-		b.StartTimer()
 	}
+	b.ReportMetric(jobs/time.Since(began).Seconds(), "jobs/s")
+	b.StopTimer()
+	end()
+	stop()
+	b.StartTimer()
+}
+
+// freeAddr is an address that nobody listens on.
+func freeAddr(b *testing.B) string {
+	b.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// watch opens streams and reads them until the returned function is called. It
+// returns when all have begun.
+func watch(b *testing.B, addr string, viewers int) (stop func()) {
+	b.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var begun, reading sync.WaitGroup
+	for range viewers {
+		begun.Add(1)
+		reading.Go(func() {
+			body, err := follow(ctx, "http://"+addr+"/events")
+			begun.Done()
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, body)
+			_ = body.Close()
+		})
+	}
+	begun.Wait()
+	return func() {
+		cancel()
+		reading.Wait()
+	}
+}
+
+// follow opens a stream and reads the first of it.
+func follow(ctx context.Context, url string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	for errors.Is(err, syscall.ECONNREFUSED) { // it is about to start
+		time.Sleep(10 * time.Millisecond)
+		response, err = http.DefaultClient.Do(request)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.ReadFull(response.Body, make([]byte, 64))
+	return response.Body, err
 }
 
 // BenchmarkSwap measures from the rename of ..data to the start of the first
@@ -142,7 +223,7 @@ func BenchmarkDrain(b *testing.B) {
 func BenchmarkSwap(b *testing.B) {
 	n := newBench(b)
 	n.role("active")
-	stop := n.run()
+	stop := n.run("--http.addr=")
 	defer stop()
 	n.enqueue("production", "tell", 1)
 	<-n.started

@@ -64,14 +64,18 @@ func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Dur
 	return explain(cmd.Context(), target, err)
 }
 
-// newClient makes a small pool for the target. It does not connect.
-func newClient(ctx context.Context, target reload.Target) (*client, error) {
+// newClient makes a small pool for the target. It does not connect. Each of more
+// changes the pool's configuration.
+func newClient(ctx context.Context, target reload.Target, more ...func(*pgxpool.Config)) (*client, error) {
 	config, err := pgxpool.ParseConfig(target.DSN.Reveal())
 	if err != nil {
 		return nil, &usageError{supervisor.ParseError(target.DSNKey())}
 	}
 	config.MaxConns, config.MinConns, config.MinIdleConns = commandConns, 0, 0
 	prepareConn(config.ConnConfig, target)
+	for _, change := range more {
+		change(config)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", target.Name, err)

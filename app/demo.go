@@ -22,8 +22,9 @@ undo what you did. Jobs trickle into both, and what happens is told.
 Postgres is the server of --dsn, else a temporary one from the server binaries
 on this machine, else one in Docker. When the demo ends nothing is left of it.
 
-Keys: p promote, a abort, u undo, n new version, k kill the active worker,
-q quit. With --script the steps are done unattended, and the command fails if
+The tester, a page that shows production and preview side by side, has buttons
+for jobs and for the steps. Keys do the same: p promote, a abort, u undo, n new
+version, k kill the active worker; q quit. With --script the steps are done unattended, and the command fails if
 what must hold did not.`,
 		Example: "  understudy demo\n  understudy demo --script promote,undo,promote,kill",
 		Args:    usageArgs(cobra.NoArgs),
@@ -37,6 +38,7 @@ what must hold did not.`,
 	flags.StringVar(&o.Script, "script", "", "steps to do unattended, divided by commas: "+demo.Steps)
 	flags.IntVar(&o.ActivePort, "active-port", demo.DefaultActivePort, "port that leads to the active version, 0 for any that is free")
 	flags.IntVar(&o.PreviewPort, "preview-port", demo.DefaultPreviewPort, "port that leads to the version in preview, 0 for any that is free")
+	flags.IntVar(&o.TesterPort, "tester-port", demo.DefaultTesterPort, "port of the tester's page, 0 for any that is free")
 	flags.DurationVar(&o.ScaleDownDelay, "scale-down-delay", demo.DefaultScaleDownDelay, "how long a version that was replaced or aborted runs on")
 	flags.BoolVar(&o.Keep, "keep", false, "keep the directory with configuration, pod files and logs")
 	return cmd
@@ -47,7 +49,7 @@ func (a *application) demo(cmd *cobra.Command, o demo.Options) error {
 	if o.Executable, err = os.Executable(); err != nil {
 		return fmt.Errorf("demo: find this program: %w", err)
 	}
-	o.Environ, o.Out = a.Environ, a.Out
+	o.Environ, o.Out, o.Version = a.Environ, a.Out, a.version()
 	o.In, _ = a.In.(*os.File)
 	err = demo.Run(cmd.Context(), o)
 	var usage *demo.UsageError

@@ -15,6 +15,7 @@ func (s *story) open(ctx context.Context) error {
 	if err := s.rollout.Deploy(ctx, first); err != nil {
 		return err
 	}
+	s.panel.played(func(h *rollout.History) { h.Deploy(first) })
 	return s.await(ctx, func(ctx context.Context) (string, error) {
 		live, err := s.board.live(ctx, []string{s.board.production}, first)
 		if err != nil || len(live) > 0 {
@@ -27,7 +28,7 @@ func (s *story) open(ctx context.Context) error {
 // premiere starts what goes on from here on, deploys 2.0 into preview and
 // waits until both are at work.
 func (s *story) premiere(ctx context.Context, hands, drips *crew) error {
-	l := &lookout{board: s.board, trickle: s.trickle, schemas: s.schemas, printer: s.printer}
+	l := &lookout{board: s.board, schemas: s.schemas, counts: s.panel.counted, printer: s.printer}
 	hands.run(l.run)
 	drips.run(s.trickle.run)
 	if err := s.deploy(ctx); err != nil {
@@ -36,16 +37,18 @@ func (s *story) premiere(ctx context.Context, hands, drips *crew) error {
 	return s.expectOnly(ctx, s.rollout.Active(), s.rollout.Preview(), s.production())
 }
 
-// act does what the script, or a key at a time, says.
+// act does what the script says or, one at a time, keys and the page's buttons.
 func (s *story) act(ctx context.Context, hands *crew) error {
 	if s.options.Script != "" {
 		for _, step := range s.steps {
+			s.panel.begin(step.doing())
 			if err := s.do(ctx, step); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
+	s.panel.idle()
 	keys := make(chan step)
 	hands.run(func(ctx context.Context) error {
 		return s.takeKeys(ctx, keys)
@@ -58,13 +61,19 @@ func (s *story) act(ctx context.Context, hands *crew) error {
 			if err := s.try(ctx, step); err != nil {
 				return err
 			}
+		case step := <-s.panel.steps:
+			if err := s.try(ctx, step); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// try does a step that a key asked for. What cannot be done, or turns out
+// try does a step that a key or a button asked for. What cannot be done, or turns out
 // wrong, is told, and the demo goes on.
 func (s *story) try(ctx context.Context, step step) error {
+	s.panel.begin(step.doing())
+	defer s.panel.idle()
 	err := s.do(ctx, step)
 	var cannot rollout.Impossible
 	var broken *brokenError
@@ -113,6 +122,7 @@ func (s *story) deploy(ctx context.Context) error {
 	if err := s.rollout.Deploy(ctx, next); err != nil {
 		return err
 	}
+	s.panel.played(func(h *rollout.History) { h.Deploy(next) })
 	if err := s.expectPreview(ctx, next); err != nil {
 		return err
 	}
@@ -124,17 +134,17 @@ func (s *story) deploy(ctx context.Context) error {
 
 func (s *story) promote(ctx context.Context) error {
 	s.say("> promote")
-	return s.replace(ctx, s.rollout.Promote)
+	return s.replace(ctx, s.rollout.Promote, func(h *rollout.History) { _, _, _ = h.Promote() })
 }
 
 func (s *story) undo(ctx context.Context) error {
 	s.say("> undo")
-	return s.replace(ctx, s.rollout.Undo)
+	return s.replace(ctx, s.rollout.Undo, func(h *rollout.History) { _, _, _ = h.Undo() })
 }
 
 // replace lets one version take over from another. What goes into the preview
 // ends first: nobody will serve it.
-func (s *story) replace(ctx context.Context, do func(context.Context) (from, to *rollout.Revision, err error)) error {
+func (s *story) replace(ctx context.Context, do func(context.Context) (from, to *rollout.Revision, err error), note func(h *rollout.History)) error {
 	before := s.trickle.leads()
 	s.trickle.lead("")
 	from, to, err := do(ctx)
@@ -142,6 +152,7 @@ func (s *story) replace(ctx context.Context, do func(context.Context) (from, to 
 		s.trickle.lead(before)
 		return err
 	}
+	s.panel.played(note)
 	return s.expectTakeover(ctx, from, to)
 }
 
@@ -151,6 +162,7 @@ func (s *story) abort(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.panel.played(func(h *rollout.History) { _, _ = h.Abort() })
 	s.trickle.lead("")
 	s.say("%s: given up; it stays in preview until SIGTERM in %s", given.Version, s.options.ScaleDownDelay)
 	return s.expectOnly(ctx, s.rollout.Active(), given, s.production())

@@ -133,9 +133,19 @@ func (b *board) live(ctx context.Context, schemas []string, r *rollout.Revision)
 	return live, nil
 }
 
-// unfinished counts the jobs of a schema that are not finished.
+// enqueued counts the jobs that there ever were in a schema.
+func (b *board) enqueued(ctx context.Context, schema string) (count int, err error) {
+	err = b.pool.QueryRow(ctx, "SELECT coalesce(sum(count), 0)::bigint FROM "+pgx.Identifier{schema}.Sanitize()+".job_counts").Scan(&count)
+	if err != nil {
+		return 0, fmt.Errorf("count the jobs of schema %q: %w", schema, err)
+	}
+	return count, nil
+}
+
+// unfinished counts the jobs of a schema that are not finished, but for those
+// of visitors: they may be such as nobody can finish.
 func (b *board) unfinished(ctx context.Context, schema string) (count int, err error) {
-	err = b.pool.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{schema}.Sanitize()+".open_jobs").Scan(&count)
+	err = b.pool.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{schema}.Sanitize()+".open_jobs WHERE queue <> $1", visitorQueue).Scan(&count)
 	if err != nil {
 		return 0, fmt.Errorf("count the open jobs of schema %q: %w", schema, err)
 	}

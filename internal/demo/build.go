@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +25,10 @@ const (
 	previewSchemas   = "preview_" // and the revision's hash
 )
 
+// visitorQueue is the queue of jobs that the tester's page enqueues: whatever
+// they do, and however many there are, the demo's own are worked meanwhile.
+const visitorQueue = "tester"
+
 // How the demo's workers are configured: the lease is short, so that a worker
 // that was killed is missed within seconds.
 const (
@@ -37,6 +42,7 @@ const configTemplate = `podinfo: {role_label: role}
 targets:
   production: {dsn_file: %[1]q, schema: %[2]q, drain_timeout: %[4]s}
   preview:    {dsn_file: %[1]q, schema: %[3]q, drain_timeout: %[4]s}
+queues: {default: {concurrency: 50}, %[6]s: {concurrency: 50}}
 worker: {lease: %[5]s}
 http: {addr: "127.0.0.1:0"}
 log: {format: json}
@@ -44,7 +50,7 @@ log: {format: json}
 
 // workerConfig is the workers' configuration.
 func workerConfig(dsnFile, production, preview string) string {
-	return fmt.Sprintf(configTemplate, dsnFile, production, preview, drainTimeout, lease)
+	return fmt.Sprintf(configTemplate, dsnFile, production, preview, drainTimeout, lease, visitorQueue)
 }
 
 // build makes everything that the story plays on, short of a worker.
@@ -88,6 +94,12 @@ func (s *story) takePorts(context.Context) error {
 		s.later(func() error { service.close(); return nil })
 		s.services[port.role] = service
 	}
+	page, err := bind(s.options.TesterPort, "tester-port")
+	if err != nil {
+		return err
+	}
+	s.later(func() error { _ = page.Close(); return nil }) // whoever served it has closed it
+	s.page = page
 	return nil
 }
 
@@ -103,6 +115,16 @@ func (s *story) makeDir(context.Context) (err error) {
 		return os.RemoveAll(s.path("dsn"))
 	})
 	return nil
+}
+
+// openLog makes a log in the demo's directory.
+func (s *story) openLog(name string) (*slog.Logger, error) {
+	file, err := os.OpenFile(s.path(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	s.later(file.Close)
+	return slog.New(slog.NewJSONHandler(file, nil)), nil
 }
 
 func (s *story) startDatabase(ctx context.Context) (err error) {

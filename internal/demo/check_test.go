@@ -90,6 +90,27 @@ func TestARunInWhichAllHeldIsNotBlamed(t *testing.T) {
 	}
 }
 
+func TestAVisitorsJobMayFailAndNotBeClaimedByAnybody(t *testing.T) {
+	t.Parallel()
+	r := recorded()
+	production := &r.ledgers[0]
+	right := attemptOf(production.epochs[0], 5, "asked to fail")
+	production.jobs = append(production.jobs,
+		store.JobRow{ID: 5, Queue: visitorQueue, State: understudy.StateDiscarded, Attempt: 1, Attempts: []store.Attempt{right}},
+		store.JobRow{ID: 6, Queue: visitorQueue, State: understudy.StateAvailable},
+	)
+	if broken := r.check(); len(broken) > 0 {
+		t.Errorf("blamed for:\n%s", strings.Join(broken, "\n"))
+	}
+	late := attemptOf(production.epochs[0], 15, "") // 1.0 had lost the role
+	production.jobs = append(production.jobs, store.JobRow{
+		ID: 7, Queue: visitorQueue, State: understudy.StateCompleted, Attempt: 1, Attempts: []store.Attempt{late},
+	})
+	if broken := r.check(); len(broken) != 1 || !strings.Contains(broken[0], "job 7 of schema production was claimed by version 1.0") {
+		t.Errorf("blamed for: %q", broken)
+	}
+}
+
 func TestEveryBrokenPromiseIsFound(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -22,6 +22,8 @@ type Options struct {
 	// In is where keys come from, without a script. Its end ends the demo; nil
 	// is at its end.
 	In *os.File
+	// Version is what the tester reports as its own.
+	Version string
 	// Out is where the demo tells what happens.
 	Out io.Writer
 	// DSN is the server to play on; "" for one of the demo's own.
@@ -31,8 +33,9 @@ type Options struct {
 	SchemaPrefix string
 	// Script is the steps to do unattended; "" to take keys.
 	Script string
-	// ActivePort and PreviewPort are ports of 127.0.0.1, 0 for any that is free.
-	ActivePort, PreviewPort int
+	// ActivePort, PreviewPort and TesterPort are ports of 127.0.0.1, 0 for any
+	// that is free.
+	ActivePort, PreviewPort, TesterPort int
 	// ScaleDownDelay is how long a pod without a role, or one that was
 	// aborted, runs on.
 	ScaleDownDelay time.Duration
@@ -44,6 +47,7 @@ type Options struct {
 const (
 	DefaultActivePort     = 8000
 	DefaultPreviewPort    = 9000
+	DefaultTesterPort     = 7000
 	DefaultScaleDownDelay = 10 * time.Second
 )
 
@@ -72,8 +76,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // the terminal is closed
 	defer stop()
 	defer withstand()()
-	s := &story{options: o, steps: steps, printer: newPrinter(o.Out), recorder: &recorder{}}
-	return s.play(ctx)
+	return newStory(o, steps).play(ctx)
 }
 
 // withstand keeps this process from being ended by a second Ctrl-C while it
@@ -97,18 +100,33 @@ func (o Options) check() ([]step, error) {
 			return nil, fmt.Errorf("--schema-prefix: %w", err)
 		}
 	}
-	for flag, port := range map[string]int{"active-port": o.ActivePort, "preview-port": o.PreviewPort} {
-		if port < 0 || port > 65535 {
-			return nil, fmt.Errorf("--%s %d: use a port from 1 to 65535, or 0 for any that is free", flag, port)
-		}
+	if err := o.checkPorts(); err != nil {
+		return nil, err
 	}
 	switch {
-	case o.ActivePort == o.PreviewPort && o.ActivePort != 0:
-		return nil, fmt.Errorf("--active-port and --preview-port are both %d: use two", o.ActivePort)
 	case o.ScaleDownDelay < 0:
 		return nil, fmt.Errorf("--scale-down-delay %s: use a duration from 0s on", o.ScaleDownDelay)
 	case o.Script == "":
 		return nil, nil
 	}
 	return parseScript(o.Script)
+}
+
+// checkPorts finds what is wrong with the ports.
+func (o Options) checkPorts() error {
+	taken := map[int]string{} // flag by port
+	for _, p := range []struct {
+		flag string
+		port int
+	}{{"active-port", o.ActivePort}, {"preview-port", o.PreviewPort}, {"tester-port", o.TesterPort}} {
+		other, again := taken[p.port]
+		switch {
+		case p.port < 0 || p.port > 65535:
+			return fmt.Errorf("--%s %d: use a port from 1 to 65535, or 0 for any that is free", p.flag, p.port)
+		case again && p.port != 0:
+			return fmt.Errorf("--%s and --%s are both %d: use two", other, p.flag, p.port)
+		}
+		taken[p.port] = p.flag
+	}
+	return nil
 }

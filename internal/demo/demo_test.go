@@ -22,14 +22,14 @@ func TestDemo(t *testing.T) {
 	}
 	program := buildProgram(t)
 	for name, test := range map[string]func(t *testing.T, program string){
-		"promises hold through promote, undo, promote and a killed worker": scriptHolds,
-		"a guest on somebody else's server drops its own schemas only":     guestTidiesUp,
-		"a schema that is there already is neither used nor dropped":       guestRefuses,
-		"keys do what they say, and the input's end is the end":            keysWork,
-		"Ctrl-C ends all in order":                                         interruptEndsAll,
-		"a script that is interrupted has failed":                          interruptedScriptFails,
-		"its processes die with a demo that is killed":                     processesDieWithIt,
-		"steps that cannot be done are wrong usage":                        impossibleScripts,
+		"promises hold through promote, undo, promote and a killed worker":  scriptHolds,
+		"a guest on somebody else's server drops its own schemas only":      guestTidiesUp,
+		"a schema that is there already is neither used nor dropped":        guestRefuses,
+		"keys and buttons do what they say, and the input's end is the end": keysAndButtonsWork,
+		"Ctrl-C ends all in order":                                          interruptEndsAll,
+		"a script that is interrupted has failed":                           interruptedScriptFails,
+		"its processes die with a demo that is killed":                      processesDieWithIt,
+		"steps that cannot be done are wrong usage":                         impossibleScripts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,20 +105,34 @@ func execute(t *testing.T, conn *pgx.Conn, sql string) {
 	}
 }
 
-func keysWork(t *testing.T, program string) {
+func keysAndButtonsWork(t *testing.T, program string) {
 	r := startDemo(t, program, guest(t)...)
 	r.until("keys: p promote")
 	r.press("u\n?\n")
 	r.until("undo: a version is in preview")
 	r.until("'?' is no key here")
-	r.press("p")
+	page := r.tester()
+	page.steps(map[string]string{"promote": "", "abort": "", "undo": "undo: a version is in preview", "new": "", "kill": ""})
+	page.refused("undo", "undo: a version is in preview: abort or promote it first")
+	page.visit()
+	page.begun("promote")
+	page.refused("new", "promote is under way: wait for its end")
 	r.until("ok: 2.0 claimed its first production job")
+	page.steps(map[string]string{"promote": "promote: nothing is in preview", "abort": "abort: nothing is in preview", "undo": "", "new": "", "kill": ""})
+	page.roles(map[string]string{"1.0": "", "2.0": "active"})
+	if preview := page.status().Sides[1]; preview.Problem == nil || preview.Problem.What != "No version is in preview." {
+		t.Errorf("the preview's side: %+v", preview)
+	}
+	r.press("u")
+	r.until("ok: 1.0 claimed its first production job")
 	if err := r.stdin.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if out := r.end(0); !strings.Contains(out, "each completed once") {
+	out := r.end(0)
+	if !strings.Contains(out, "each completed once") || !strings.Contains(out, "; and 3 from the tester's page") {
 		t.Errorf("the end of the input skipped the last check:\n%s", out)
 	}
+	page.gone()
 }
 
 func interruptEndsAll(t *testing.T, program string) {
@@ -133,10 +147,13 @@ func interruptEndsAll(t *testing.T, program string) {
 func interruptedScriptFails(t *testing.T, program string) {
 	r := startDemo(t, program, append(guest(t), "--script", "wait:1h")...)
 	r.until("> wait")
+	page := r.tester()
+	page.refused("promote", "a script is played, which takes no other steps")
 	r.signal(syscall.SIGTERM)
 	if out := r.end(1); !strings.Contains(out, errInterrupted.Error()) {
 		t.Errorf("nothing says why:\n%s", out)
 	}
+	page.gone()
 }
 
 func processesDieWithIt(t *testing.T, program string) {

@@ -99,8 +99,12 @@ func (l *ledger) summary() string {
 		return "no jobs"
 	}
 	byVersion := map[string]int{}
-	waiting, rescued := 0, 0
+	waiting, rescued, visitors := 0, 0, 0
 	for _, job := range l.jobs {
+		if job.Queue == visitorQueue {
+			visitors++
+			continue
+		}
 		if job.State != understudy.StateCompleted {
 			waiting++
 			continue
@@ -110,12 +114,15 @@ func (l *ledger) summary() string {
 			rescued++
 		}
 	}
-	text := fmt.Sprintf("%d jobs, each completed once, by a version that had the role (%s)", len(l.jobs)-waiting, counts(byVersion))
+	text := fmt.Sprintf("%d jobs, each completed once, by a version that had the role (%s)", len(l.jobs)-waiting-visitors, counts(byVersion))
 	if rescued > 0 {
 		text += fmt.Sprintf("; %d of them rescued", rescued)
 	}
 	if waiting > 0 {
 		text += fmt.Sprintf("; %d wait, since nobody serves it any more", waiting)
+	}
+	if visitors > 0 {
+		text += fmt.Sprintf("; and %d from the tester's page", visitors)
 	}
 	return text
 }

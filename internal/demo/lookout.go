@@ -20,8 +20,8 @@ const (
 // schema, who leaves it, and how many jobs are done by whom.
 type lookout struct {
 	board   *board
-	trickle *trickle
-	schemas func() []string // every one that there may be
+	schemas func() []string                          // every one that there may be
+	counts  func(production, preview map[string]int) // is told what is done, by version
 	*printer
 
 	seen    map[string]string // state by epoch
@@ -117,27 +117,42 @@ func (l *lookout) count(ctx context.Context, schemas []string) error {
 	if err != nil {
 		return err
 	}
-	l.say("production: %s; preview: %s", production, preview)
+	l.counts(production.byVersion, preview.byVersion)
+	l.mutter("production: %s; preview: %s", production, preview)
 	return nil
 }
 
-// tally sums up schemas, as: enqueued 12, done 11 (1.0: 7, 2.0: 4).
-func (l *lookout) tally(ctx context.Context, schemas []string) (string, error) {
-	enqueued, done := 0, 0
-	byVersion := map[string]int{}
+// tally is the sum of some schemas.
+type tally struct {
+	enqueued, done int
+	byVersion      map[string]int // done
+}
+
+// String is a tally as it is told: enqueued 12, done 11 (1.0: 7, 2.0: 4).
+func (t tally) String() string {
+	if t.done == 0 {
+		return fmt.Sprintf("enqueued %d, done 0", t.enqueued)
+	}
+	return fmt.Sprintf("enqueued %d, done %d (%s)", t.enqueued, t.done, counts(t.byVersion))
+}
+
+// tally sums schemas up.
+func (l *lookout) tally(ctx context.Context, schemas []string) (tally, error) {
+	t := tally{byVersion: map[string]int{}}
 	for _, schema := range schemas {
 		all, err := l.board.claimed(ctx, schema, time.Time{})
 		if err != nil {
-			return "", err
+			return t, err
 		}
-		enqueued += len(l.trickle.enqueued(schema))
+		enqueued, err := l.board.enqueued(ctx, schema)
+		if err != nil {
+			return t, err
+		}
+		t.enqueued += enqueued
 		for version, c := range all {
-			done += c.Done
-			byVersion[version] += c.Done
+			t.done += c.Done
+			t.byVersion[version] += c.Done
 		}
 	}
-	if done == 0 {
-		return fmt.Sprintf("enqueued %d, done 0", enqueued), nil
-	}
-	return fmt.Sprintf("enqueued %d, done %d (%s)", enqueued, done, counts(byVersion)), nil
+	return t, nil
 }

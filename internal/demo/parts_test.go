@@ -120,6 +120,8 @@ func TestWrongOptionsAreWrongUsage(t *testing.T) {
 		"has 70 bytes: Postgres allows 63":            {SchemaPrefix: strings.Repeat("a", 52)},
 		"--active-port 70000: use a port":             {ActivePort: 70000},
 		"--active-port and --preview-port are both 1": {ActivePort: 1, PreviewPort: 1},
+		"--preview-port and --tester-port are both 7": {PreviewPort: 7, TesterPort: 7},
+		"--tester-port -1: use a port":                {TesterPort: -1},
 		"--scale-down-delay -1s: use a duration":      {ScaleDownDelay: -time.Second},
 		"step 1 cannot be done: undo":                 {Script: "undo"},
 	} {

@@ -84,6 +84,18 @@ func (r *recorder) wasKilled(epoch string) bool {
 	return slices.Contains(r.killed, epoch)
 }
 
+// now is the role that a revision's pod has, if one runs.
+func (r *recorder) now(rev *rollout.Revision) (role string, runs bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range slices.Backward(r.stints) {
+		if s.revision == *rev {
+			return s.role, s.to.IsZero()
+		}
+	}
+	return rollout.RoleNone, false
+}
+
 // latest is the last stint of a revision in a role; zero without one.
 func (r *recorder) latest(rev *rollout.Revision, role string) stint {
 	r.mu.Lock()

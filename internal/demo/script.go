@@ -29,6 +29,22 @@ type step struct {
 	wait time.Duration // of verbWait
 }
 
+// titles are what buttons call the steps that have one, in their order.
+var titles = []struct{ verb, title string }{
+	{verbPromote, "Promote"}, {verbAbort, "Abort"}, {verbUndo, "Undo"}, {verbNew, "New version"}, {verbKill, "Kill the active worker"},
+}
+
+// doing says that a step is under way.
+func (s step) doing() string {
+	what := s.verb
+	for _, t := range titles {
+		if t.verb == s.verb {
+			what = strings.ToLower(t.title)
+		}
+	}
+	return what + " is under way"
+}
+
 // keyVerbs are the steps by the key that asks for them.
 var keyVerbs = map[byte]string{
 	'p': verbPromote, 'a': verbAbort, 'u': verbUndo, 'n': verbNew, 'k': verbKill, 'q': verbQuit,

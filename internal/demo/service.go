@@ -23,9 +23,18 @@ type service struct {
 	conns   sync.WaitGroup
 }
 
-// listen takes a port of 127.0.0.1, 0 for any that is free. flag is the one
-// that chose it.
+// listen makes a service on a port: see bind.
 func listen(port int, flag string) (*service, error) {
+	listener, err := bind(port, flag)
+	if err != nil {
+		return nil, err
+	}
+	return &service{listener: listener, open: map[net.Conn]struct{}{}}, nil
+}
+
+// bind takes a port of 127.0.0.1, 0 for any that is free. flag is the one that
+// chose it.
+func bind(port int, flag string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("port %d is taken: choose another with --%s (0 for any that is free)", port, flag)
@@ -33,7 +42,7 @@ func listen(port int, flag string) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--%s %d: %w", flag, port, err)
 	}
-	return &service{listener: listener, open: map[net.Conn]struct{}{}}, nil
+	return listener, nil
 }
 
 // url is where a browser finds the service.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,19 +19,28 @@ type story struct {
 	*printer
 	recorder  *recorder
 	trouble   *trouble
-	revisions revisions
+	revisions *revisions
+	panel     *panel
 
 	dir      string
 	database *database
 	pool     *pgxpool.Pool
 	board    *board
 	services map[string]*service // by role
+	page     net.Listener        // the tester's
 	cluster  *cluster
 	rollout  *rollout.BlueGreen
 	trickle  *trickle
 
 	broken []string       // promises that were seen broken while keys were taken
 	clears []func() error // what there is to clear away, the last first
+}
+
+// newStory is a story that has not begun.
+func newStory(o Options, steps []step) *story {
+	s := &story{options: o, steps: steps, printer: newPrinter(o.Out), recorder: &recorder{}, revisions: &revisions{}}
+	s.panel = newPanel(o.Script != "", s.printer, s.recorder, s.revisions)
+	return s
 }
 
 // revisions are the versions of a run, from 1.0 on. It is safe for concurrent use.
@@ -100,13 +110,17 @@ func (s *story) perform(ctx, acts context.Context) error {
 	for _, service := range s.services {
 		hands.run(service.run)
 	}
-	err := s.open(acts)
+	err := s.openTester(hands)
+	if err == nil {
+		err = s.open(acts)
+	}
 	if err == nil {
 		err = s.premiere(acts, hands, drips)
 	}
 	if err == nil {
 		err = s.act(acts, hands)
 	}
+	s.panel.begin("the demo ends")
 	err = s.outcome(ctx, acts, err)
 	drips.stop()
 	if err = s.curtain(ctx, err); err != nil {

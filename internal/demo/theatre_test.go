@@ -69,7 +69,7 @@ func startDemo(t *testing.T, program string, args ...string) *run {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r.cmd = exec.Command(program, append([]string{"demo", "--active-port=0", "--preview-port=0"}, args...)...)
+	r.cmd = exec.Command(program, append([]string{"demo", "--active-port=0", "--preview-port=0", "--tester-port=0"}, args...)...)
 	r.cmd.Env = append(os.Environ(), "TMPDIR="+dir, "GORACE=atexit_sleep_ms=0")
 	r.cmd.Stdout, r.cmd.Stderr = r.output, r.output
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
