@@ -26,7 +26,7 @@ MANIFESTS := manifests
 # The packages whose tests fill the machine by themselves: nothing else runs beside them.
 CONTAINERS := understudy/integration
 
-.PHONY: help demo test integration soak cluster build image lint bench fuzz clean
+.PHONY: help demo test integration soak cluster screenshots build image lint bench fuzz clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -59,6 +59,10 @@ soak: ## Break everything at random for DURATION (SEED=n for the faults of anoth
 
 cluster: ## Drive the manifests on the cluster that KUBECONFIG names, with the image IMAGE
 	UNDERSTUDY_TEST_IMAGE=$(IMAGE) go test -tags cluster -count=1 -v -timeout=40m $(RUN:%=-run '%') ./integration/cluster
+
+screenshots: ## Take the pictures of all pages in docs/images anew
+	@hack/install-tools.sh test
+	go test -count=1 -v -run '^TestPictures' ./integration/browser -pictures=$(CURDIR)/docs/images
 
 build: ## Build bin/understudy
 	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/understudy ./cmd/understudy
