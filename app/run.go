@@ -2,16 +2,11 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
-	"os"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -46,9 +41,6 @@ claiming, lets running jobs end, and serves the next target, without a restart.`
 	reload.Flags(cmd.Flags())
 	return cmd
 }
-
-// shutdownTimeout bounds how long open requests may keep the program.
-const shutdownTimeout = 2 * time.Second
 
 // run is the worker. HTTP starts first and stops last, so that probes and
 // metrics answer during a drain.
@@ -175,41 +167,16 @@ func (p *process) serveHTTP(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	p.log.Info("listening", "addr", listener.Addr().String())
-	server := web.Server(p.pages, p.log)
-	stopped := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		stopped <- errors.Join(ignoreDeadline(server.Shutdown(closing)), server.Close())
-	})()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP: %w", err)
-	}
-	return <-stopped
-}
-
-// ignoreDeadline forgives requests that did not end in time.
-func ignoreDeadline(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil
-	}
-	return err
+	return web.Serve(ctx, listener, p.pages, p.log)
 }
 
 func (p *process) pageOptions(registry *prometheus.Registry) dashboard.Options {
-	o := dashboard.Options{
+	return dashboard.Options{
 		Status: p.status, Ticked: p.supervisor.Ticked, Count: p.server.completed, Enqueue: p.server.enqueue,
 		Worker: p.server.work, Podinfo: p.podinfo, Where: p.server.where, Pool: p.server.connections, Jobs: p.server.jobs,
 		Metrics: p.server.metrics, Version: p.config.Version, Commit: buildCommit, Pod: p.server.pod, Lease: p.config.Worker.Lease,
-		ReadyRequires: p.config.HTTP.ReadyRequires, ReadOnly: p.config.HTTP.ReadOnly, Gatherer: registry, Log: p.log,
+		ReadyRequires: p.config.HTTP.ReadyRequires, ReadOnly: p.config.HTTP.ReadOnly, Token: tokenOf(p.config.HTTP), Gatherer: registry, Log: p.log,
 	}
-	if file := p.config.HTTP.TokenFile; file != "" {
-		o.Token = func() (string, error) {
-			token, err := os.ReadFile(file)
-			return strings.TrimSpace(string(token)), err
-		}
-	}
-	return o
 }
 
 // status is the supervisor's, which knows nothing of what an epoch does: it is

@@ -25,7 +25,7 @@ const (
 
 // nav leads to the pages of a worker.
 func (s *site) nav() []web.Link {
-	return []web.Link{{Text: "Worker", Path: "/"}}
+	return []web.Link{{Text: "Worker", Path: "/"}, {Text: "Jobs", Path: "/jobs"}}
 }
 
 // index is the worker's page, and for programs a list of what there is to ask

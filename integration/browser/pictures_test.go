@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/understudy-worker/understudy/internal/pause"
@@ -19,15 +20,23 @@ var pictures = flag.String("pictures", "", "directory to write pictures of all p
 // show something.
 const playTime = 2 * time.Minute
 
-// picture takes a picture of the whole page, in light and in dark.
-func (tb *tab) picture(name string) {
+// whole is taller than any page that is pictured whole.
+const whole = 3000
+
+// picture takes a picture of a page from its top, in light and in dark, when what
+// it says for a moment has gone.
+func (tb *tab) picture(name string, tallest int64) {
 	tb.t.Helper()
+	tb.until(`!document.getElementById("notice").textContent`)
+	height := min(ask[int64](tb, "document.documentElement.scrollHeight"), tallest)
+	tb.do(chromedp.EmulateViewport(desktop.width, height))
 	for _, scheme := range []string{"light", "dark"} {
 		tb.prefers("prefers-color-scheme", scheme)
-		image, err := chromedp.Run(tb.ctx, chromedp.FullScreenshot(100))
+		shot, err := chromedp.Call(tb.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatWebp})
 		tb.must(err)
-		tb.must(os.WriteFile(filepath.Join(*pictures, name+"-"+scheme+".png"), image, 0o644))
+		tb.must(os.WriteFile(filepath.Join(*pictures, name+"-"+scheme+".webp"), shot.Data, 0o644))
 	}
+	tb.do(chromedp.EmulateViewport(desktop.width, desktop.height))
 }
 
 // busy is a load that has something of everything.
@@ -59,19 +68,20 @@ func TestPicturesOfEveryPage(t *testing.T) {
 		tb := open(t, url, desktop)
 		tb.says("#failures", "451")
 		tb.says("#running", "sleep")
-		tb.picture(name)
+		tb.picture(name, whole)
 		if name == "worker-active" {
 			failed := ask[string](tb, `document.querySelector("#failures a").getAttribute("href")`)
-			tb.visit(url + "/jobs")
-			tb.picture("jobs")
+			tb.visit(url + "/jobs?kind=fail")
+			tb.says("main", "retryable")
+			tb.picture("jobs", 760)
 			tb.visit(url + failed)
-			tb.picture("job")
+			tb.picture("job", whole)
 		}
 	}
 	tester.step("promote")
 	tester.step("new")
 	tester.says("#side-preview", "3.0")
-	tester.picture("tester")
+	tester.picture("tester", whole)
 
 	token := filepath.Join(t.TempDir(), "token")
 	d.must(os.WriteFile(token, []byte("a token"), 0o600))
@@ -79,9 +89,9 @@ func TestPicturesOfEveryPage(t *testing.T) {
 	idle, guarded := s.start(""), s.start("active", "--http.token_file="+token)
 	tb := open(t, idle.url("/"), desktop)
 	tb.says("#band", "Idle")
-	tb.picture("worker-idle")
+	tb.picture("worker-idle", whole)
 	tb.visit(guarded.url("/"))
 	tb.says("h1", "Log in")
-	tb.picture("login")
+	tb.picture("login", whole)
 	t.Log("pictures are in ", *pictures)
 }

@@ -3,7 +3,6 @@ package browser_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -137,8 +136,6 @@ func (w *worker) listening() string {
 }
 
 func (w *worker) url(path string) string { return "http://" + w.addr + path }
-
-func (w *worker) job(id int64) string { return w.url(fmt.Sprintf("/jobs/%d", id)) }
 
 // end ends the process in order.
 func (w *worker) end() {

@@ -15,7 +15,7 @@ func (s *story) open(ctx context.Context) error {
 	if err := s.rollout.Deploy(ctx, first); err != nil {
 		return err
 	}
-	s.panel.played(func(h *rollout.History) { h.Deploy(first) })
+	s.panel.played(s.rollout.History())
 	return s.await(ctx, func(ctx context.Context) (string, error) {
 		live, err := s.board.live(ctx, []string{s.board.production}, first)
 		if err != nil || len(live) > 0 {
@@ -122,7 +122,7 @@ func (s *story) deploy(ctx context.Context) error {
 	if err := s.rollout.Deploy(ctx, next); err != nil {
 		return err
 	}
-	s.panel.played(func(h *rollout.History) { h.Deploy(next) })
+	s.panel.played(s.rollout.History())
 	if err := s.expectPreview(ctx, next); err != nil {
 		return err
 	}
@@ -134,17 +134,17 @@ func (s *story) deploy(ctx context.Context) error {
 
 func (s *story) promote(ctx context.Context) error {
 	s.say("> promote")
-	return s.replace(ctx, s.rollout.Promote, func(h *rollout.History) { _, _, _ = h.Promote() })
+	return s.replace(ctx, s.rollout.Promote)
 }
 
 func (s *story) undo(ctx context.Context) error {
 	s.say("> undo")
-	return s.replace(ctx, s.rollout.Undo, func(h *rollout.History) { _, _, _ = h.Undo() })
+	return s.replace(ctx, s.rollout.Undo)
 }
 
 // replace lets one version take over from another. What goes into the preview
 // ends first: nobody will serve it.
-func (s *story) replace(ctx context.Context, do func(context.Context) (from, to *rollout.Revision, err error), note func(h *rollout.History)) error {
+func (s *story) replace(ctx context.Context, do func(context.Context) (from, to *rollout.Revision, err error)) error {
 	before := s.trickle.leads()
 	s.trickle.lead("")
 	from, to, err := do(ctx)
@@ -152,7 +152,7 @@ func (s *story) replace(ctx context.Context, do func(context.Context) (from, to 
 		s.trickle.lead(before)
 		return err
 	}
-	s.panel.played(note)
+	s.panel.played(s.rollout.History())
 	return s.expectTakeover(ctx, from, to)
 }
 
@@ -162,7 +162,7 @@ func (s *story) abort(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.panel.played(func(h *rollout.History) { _, _ = h.Abort() })
+	s.panel.played(s.rollout.History())
 	s.trickle.lead("")
 	s.say("%s: given up; it stays in preview until SIGTERM in %s", given.Version, s.options.ScaleDownDelay)
 	return s.expectOnly(ctx, s.rollout.Active(), given, s.production())

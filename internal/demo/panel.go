@@ -56,11 +56,11 @@ func (p *panel) idle() {
 	p.doing = ""
 }
 
-// played notes what the rollout has done.
-func (p *panel) played(note func(h *rollout.History)) {
+// played notes how far the rollout has come.
+func (p *panel) played(h rollout.History) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	note(&p.history)
+	p.history = h
 }
 
 // counted notes how many jobs are done, by version.

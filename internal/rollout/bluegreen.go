@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/understudy-worker/understudy/internal/pause"
 )
@@ -24,6 +25,13 @@ func (b *BlueGreen) Active() *Revision { return b.history.Active() }
 
 // Preview is the revision in preview, nil without one.
 func (b *BlueGreen) Preview() *Revision { return b.history.Preview() }
+
+// History is how far the rollout has come: a copy, on which steps can be tried.
+func (b *BlueGreen) History() History {
+	h := b.history
+	h.before = slices.Clone(h.before)
+	return h
+}
 
 // Deploy starts a revision: active from birth if it is the first, else in
 // preview, where it stays until something is done with it. The one that was in

@@ -2,8 +2,6 @@ package tester
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -14,9 +12,6 @@ import (
 
 // liveEvery is how often a page that is open is made anew.
 const liveEvery = time.Second
-
-// closeTimeout bounds how long open requests may keep a tester that ends.
-const closeTimeout = 2 * time.Second
 
 // Tester shows two sides and enqueues jobs into them.
 type Tester struct {
@@ -72,24 +67,11 @@ func (t *Tester) Run(ctx context.Context) {
 // Serve is Run, and answers on the listener meanwhile, which it closes.
 func (t *Tester) Serve(ctx context.Context, listener net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	server := web.Server(t.handler, t.Log)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	tasks.Go(func() { t.Run(ctx) })
-	tasks.Go(func() {
-		<-ctx.Done()
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		if server.Shutdown(closing) != nil {
-			_ = server.Close() // requests that did not end in time
-		}
-	})
 	defer cancel()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
-	}
-	return nil
+	tasks.Go(func() { t.Run(ctx) })
+	return web.Serve(ctx, listener, t.handler, t.Log)
 }
 
 func (t *Tester) healthy(w http.ResponseWriter, _ *http.Request) {

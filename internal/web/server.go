@@ -1,16 +1,23 @@
 package web
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 )
 
-// Server makes a server for the handler that no slow client can wear out. Its
-// address and its life are the caller's. An answer has 30 seconds: a handler
-// that streams sets its own deadline through http.ResponseController.
-func Server(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
+// shutdownTimeout bounds how long open requests may keep a server that ends.
+const shutdownTimeout = 2 * time.Second
+
+// Serve answers on the listener, which it closes, until ctx ends. No slow client
+// can wear it out: an answer has 30 seconds, and what streams sets a deadline of
+// its own through http.ResponseController.
+func Serve(ctx context.Context, listener net.Listener, h http.Handler, log *slog.Logger) error {
+	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -19,4 +26,21 @@ func Server(h http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	stopped := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() { stopped <- stop(ctx, server) })()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
+	}
+	return <-stopped
+}
+
+// stop lets open requests end, for a moment.
+func stop(ctx context.Context, server *http.Server) error {
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := server.Shutdown(closing)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil // they did not
+	}
+	return errors.Join(err, server.Close())
 }

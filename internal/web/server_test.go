@@ -1,7 +1,7 @@
 package web_test
 
 import (
-	"errors"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -31,18 +31,18 @@ func (p pipes) Close() error {
 
 func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
-// serve runs a server of dashboard's until the test ends, and returns a client's connection.
+// serve runs a server until the test ends, and returns a client's connection.
 func serve(t *testing.T, h http.Handler) net.Conn {
 	t.Helper()
-	server, listener := web.Server(h, slog.New(slog.DiscardHandler)), make(pipes)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	listener, served := make(pipes), make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { served <- web.Serve(ctx, listener, h, slog.New(slog.DiscardHandler)) }()
 	here, there := net.Pipe()
 	listener <- there
 	t.Cleanup(func() {
 		_ = here.Close()
-		_ = server.Close()
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		cancel()
+		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})

@@ -171,7 +171,7 @@
     event.preventDefault();
     const button = event.submitter;
     const body = new URLSearchParams(new FormData(form, button));
-    if (button) button.disabled = true;
+    if (button) button.disabled = button.dataset.waits = true;
     try {
       const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
       const text = await answer.text();
@@ -183,8 +183,9 @@
     } catch {
       say("Nobody answered: whether it was done is not known.", true);
     } finally {
-      if (button) {
+      if (button && button.dataset.waits) { // else the server has said meanwhile whether it can be pressed
         button.disabled = false;
+        delete button.dataset.waits;
         button.focus();
       }
     }
