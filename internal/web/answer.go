@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -34,7 +35,21 @@ func Refuse(w http.ResponseWriter, r *http.Request, code int, why string) {
 		http.Error(w, why, code)
 		return
 	}
-	ownPages.Serve(w, r, slog.Default(), code, "refusal", Page{Title: http.StatusText(code), Data: why})
+	ownPages.Serve(w, r, slog.New(slog.DiscardHandler), code, "refusal", Page{Title: http.StatusText(code) + " · Understudy", Data: why})
+}
+
+// ReadForm reads the fields of a request's body into its PostForm. Where they
+// cannot be read it answers, and returns false.
+func ReadForm(w http.ResponseWriter, r *http.Request) bool {
+	err := r.ParseForm()
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		Refuse(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", large.Limit))
+	case err != nil:
+		Refuse(w, r, http.StatusBadRequest, "the form cannot be read: "+err.Error())
+	}
+	return err == nil
 }
 
 // Fail answers 500 without a word of what went wrong, which goes to the log.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -11,31 +12,67 @@ import (
 
 // guard asks for the token on every path but the open ones, so that a path
 // which nobody thought of is guarded too. Programs send it as a bearer token,
-// people through the login, whose page they are shown.
+// people through the login, whose page they are shown. Where there is no token,
+// it keeps out what other sites can make of a browser on this machine.
 func (s *site) guard(next http.Handler) http.Handler {
-	if s.Token == nil {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.open[r.URL.Path] {
-			next.ServeHTTP(w, r)
-			return
-		}
-		token, err := s.token()
 		switch {
-		case err != nil:
-			Fail(w, r, s.Log, err)
-		case bears(r, token):
+		case s.isOpen(r):
 			next.ServeHTTP(w, r)
-		case loggedIn(r, token):
-			next.ServeHTTP(w, r.WithContext(withSession(r.Context())))
-		case r.Method == http.MethodGet && WantsPage(r):
-			http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		case s.Token != nil:
+			s.admit(w, r, next)
+		case rebound(r):
+			Refuse(w, r, http.StatusForbidden, "refused: ask for localhost or an address, or set http.token_file: any site could make a name lead here")
 		default:
-			w.Header().Set("WWW-Authenticate", `Bearer realm="understudy"`)
-			Refuse(w, r, http.StatusUnauthorized, "a bearer token is needed: send the one in http.token_file")
+			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+func (s *site) admit(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	token, err := s.token()
+	switch {
+	case err != nil:
+		Fail(w, r, s.Log, err)
+	case bears(r, token), loggedIn(r, token):
+		next.ServeHTTP(w, r.WithContext(withVisit(r.Context(), &visit{site: s, request: r, session: !bears(r, token)})))
+	case r.Method == http.MethodGet && WantsPage(r):
+		http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+	default:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="understudy"`)
+		Refuse(w, r, http.StatusUnauthorized, "a bearer token is needed: send the one in http.token_file")
+	}
+}
+
+// visit is a request that was let in by the token.
+type visit struct {
+	site    *site
+	request *http.Request
+	session bool // by a login
+}
+
+type visitKey struct{}
+
+func withVisit(ctx context.Context, v *visit) context.Context {
+	return context.WithValue(ctx, visitKey{}, v)
+}
+
+// hasSession says whether the request is of somebody who logged in, and so can
+// log out.
+func hasSession(ctx context.Context) bool {
+	v, ok := ctx.Value(visitKey{}).(*visit)
+	return ok && v.session
+}
+
+// stillAdmitted says whether the request would be let in now: one that lasts may
+// outlive its token.
+func stillAdmitted(ctx context.Context) bool {
+	v, ok := ctx.Value(visitKey{}).(*visit)
+	if !ok {
+		return true // no token was asked for
+	}
+	token, err := v.site.token()
+	return err == nil && (bears(v.request, token) || loggedIn(v.request, token))
 }
 
 // token is the token of now. An empty one would let everybody in.

@@ -128,6 +128,10 @@ func (l *Live) current() *edition {
 // reads slowly skips what is out of date, and whoever does not read at all is
 // hung up on.
 func (l *Live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead { // a stream has no end that it could be without
+		w.Header().Set("Content-Type", "text/event-stream")
+		return
+	}
 	if !l.enter() {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "too many pages are open: close some", http.StatusServiceUnavailable)
@@ -165,6 +169,9 @@ func (l *Live) follow(ctx context.Context, s *stream, seen *edition) {
 			next := l.current()
 			event, seen = next.since(seen.number), next
 		case <-pulse.C:
+			if !stillAdmitted(ctx) {
+				return
+			}
 		}
 		if err := s.send(event); err != nil {
 			return

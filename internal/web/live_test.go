@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -249,6 +250,40 @@ func TestStreamsEndWithTheirPage(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestAStreamEndsWhenItsTokenIsRotated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShow(t, func() web.Frame { return web.Frame{} })
+		var now atomic.Value
+		now.Store("old")
+		h := web.New(web.Options{
+			Routes: []web.Route{{Method: "GET", Path: "/events", Serve: s.ServeHTTP}},
+			Token:  func() (string, error) { return now.Load().(string), nil },
+		})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			ask(h, get("/events"), "Authorization", "Bearer old")
+		}()
+		time.Sleep(time.Minute)
+		now.Store("new")
+		rotated := time.Now()
+		<-ended
+		if took := time.Since(rotated); took > 15*time.Second {
+			t.Errorf("it went on for %s", took)
+		}
+	})
+}
+
+func TestAHeadOfAStreamEnds(t *testing.T) {
+	t.Parallel()
+	s := newShow(t, func() web.Frame { return web.Frame{} })
+	got := ask(s, httptest.NewRequest("HEAD", "/events", nil))
+	if got.code != 200 || got.header.Get("Content-Type") != "text/event-stream" || s.Watched() {
+		t.Errorf("got %d %v, watched %v", got.code, got.header, s.Watched())
+	}
 }
 
 func TestTooManyViewersAreRefused(t *testing.T) {

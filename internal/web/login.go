@@ -1,11 +1,11 @@
 package web
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,15 +13,18 @@ import (
 // sessionLength is how long a login holds, unless the token is rotated before.
 const sessionLength = 12 * time.Hour
 
-// The session's cookie holds no token, but what only who knows the token can
-// make. Its name is the token's too: a browser sends a host's cookies to all of
-// its ports, where workers with other tokens may listen.
-func sessionCookie(token string) *http.Cookie {
+// The session's cookie holds no token, but until when it holds, and what only who
+// knows the token can make of that. Its name is the token's too: a browser sends a
+// host's cookies to all of its ports, where workers with other tokens may listen.
+func sessionCookie(token string, until time.Time) *http.Cookie {
+	end := strconv.FormatInt(until.Unix(), 10)
 	return &http.Cookie{
-		Name: "understudy-" + derive(token, "name")[:8], Value: derive(token, "session"), Path: "/",
+		Name: sessionName(token), Value: end + "." + derive(token, "session until "+end), Path: "/",
 		HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	}
 }
+
+func sessionName(token string) string { return "understudy-" + derive(token, "name")[:8] }
 
 func derive(token, what string) string {
 	mac := hmac.New(sha256.New, []byte(token))
@@ -30,20 +33,15 @@ func derive(token, what string) string {
 }
 
 func loggedIn(r *http.Request, token string) bool {
-	want := sessionCookie(token)
-	given, err := r.Cookie(want.Name)
-	return err == nil && same(given.Value, want.Value)
+	given, err := r.Cookie(sessionName(token))
+	if err != nil {
+		return false
+	}
+	end, _, _ := strings.Cut(given.Value, ".")
+	seconds, err := strconv.ParseInt(end, 10, 64)
+	until := time.Unix(seconds, 0)
+	return err == nil && time.Now().Before(until) && same(given.Value, sessionCookie(token, until).Value)
 }
-
-type sessionKey struct{}
-
-func withSession(ctx context.Context) context.Context {
-	return context.WithValue(ctx, sessionKey{}, true)
-}
-
-// hasSession says whether the request is of somebody who logged in, and so can
-// log out.
-func hasSession(ctx context.Context) bool { return ctx.Value(sessionKey{}) != nil }
 
 // loginForm is what the login's page shows.
 type loginForm struct {
@@ -61,12 +59,15 @@ func (s *site) loginPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) askToken(w http.ResponseWriter, r *http.Request, code int, form loginForm) {
-	ownPages.Serve(w, r, s.Log, code, "login", Page{Title: "Log in", Data: form})
+	ownPages.Serve(w, r, s.Log, code, "login", Page{Title: "Log in · Understudy", Data: form})
 }
 
 // login lets somebody in who knows the token.
 func (s *site) login(w http.ResponseWriter, r *http.Request) {
-	next := local(r.PostFormValue("next"))
+	if !ReadForm(w, r) {
+		return
+	}
+	next := local(r.PostForm.Get("next"))
 	if s.Token == nil {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return
@@ -75,23 +76,23 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		Fail(w, r, s.Log, err)
-	case !same(strings.TrimSpace(r.PostFormValue("token")), token):
+	case !same(strings.TrimSpace(r.PostForm.Get("token")), token):
+		s.Log.Warn("a login with a wrong token", "from", r.RemoteAddr)
 		s.askToken(w, r, http.StatusUnauthorized, loginForm{Next: next, Problem: "That is not the token in http.token_file."})
 	default:
-		cookie := sessionCookie(token)
+		cookie := sessionCookie(token, time.Now().Add(sessionLength))
 		cookie.MaxAge, cookie.Secure = int(sessionLength.Seconds()), overTLS(r)
 		http.SetCookie(w, cookie)
 		http.Redirect(w, r, next, http.StatusSeeOther)
 	}
 }
 
-// logout takes the cookie back. The session it stands for ends with the token.
+// logout takes the cookie back from the browser. A copy of it holds until its
+// time is up, or the token is rotated.
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
 	if s.Token != nil {
 		if token, err := s.token(); err == nil {
-			cookie := sessionCookie(token)
-			cookie.Value, cookie.MaxAge = "", -1
-			http.SetCookie(w, cookie)
+			http.SetCookie(w, &http.Cookie{Name: sessionName(token), Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 		}
 	}
 	http.Redirect(w, r, "/login", http.StatusSeeOther)

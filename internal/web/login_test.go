@@ -2,8 +2,11 @@ package web_test
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/understudy-worker/understudy/internal/web"
 )
@@ -70,6 +73,37 @@ func TestASessionEndsWhenItsTokenIsRotated(t *testing.T) {
 		if got := ask(s, get("/page"), "Cookie", c2.Name+"="+forged); got.code != 401 {
 			t.Errorf("the cookie %q: %d", forged, got.code)
 		}
+	}
+}
+
+func TestASessionEndsWhenItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(web.Options{Token: token("secret")})
+		c := login(t, s, "secret")
+		time.Sleep(12*time.Hour - time.Second)
+		if got := ask(s, get("/page"), cookied(c)...); got.code != 200 {
+			t.Errorf("a second before: %d", got.code)
+		}
+		time.Sleep(time.Second)
+		if got := ask(s, get("/page"), cookied(c)...); got.code != 401 {
+			t.Errorf("when it is up: %d", got.code)
+		}
+		_, proof, _ := strings.Cut(c.Value, ".")
+		later := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10) + "." + proof
+		if got := ask(s, get("/page"), "Cookie", c.Name+"="+later); got.code != 401 {
+			t.Errorf("a time that was changed: %d", got.code)
+		}
+	})
+}
+
+func TestAWrongLoginIsInTheLogWithoutWhatWasTyped(t *testing.T) {
+	t.Parallel()
+	s := newSite(web.Options{Token: token("secret")})
+	ask(s, post("/login", "token", "guessed"))
+	mustContain(t, s.log.String(), "a login with a wrong token", "from=")
+	if strings.Contains(s.log.String(), "guessed") {
+		t.Errorf("the log: %s", &s.log)
 	}
 }
 

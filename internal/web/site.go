@@ -2,6 +2,7 @@ package web
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 )
@@ -30,7 +31,7 @@ type Route struct {
 // site answers the requests. It is immutable.
 type site struct {
 	Options
-	open map[string]bool // paths
+	open map[string]bool // by method and path
 }
 
 // New makes the handler of a site. The mux adds HEAD to GET, and answers 404 to
@@ -40,9 +41,20 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range append(s.own(), s.changes()...) {
 		mux.HandleFunc(r.Method+" "+r.Path, r.Serve)
-		s.open[r.Path] = s.open[r.Path] || r.Open
+		if r.Open {
+			s.open[r.Method+" "+r.Path] = true
+		}
 	}
 	return headers(sameSite(bounded(s.guard(mux))))
+}
+
+// isOpen says whether a request needs no token: the mux adds HEAD to GET.
+func (s *site) isOpen(r *http.Request) bool {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return s.open[method+" "+r.URL.Path]
 }
 
 // own are the routes that every site has.
@@ -98,6 +110,21 @@ func sameSite(next http.Handler) http.Handler {
 		Refuse(w, r, http.StatusForbidden, "refused: the request comes from a page of another site")
 	}))
 	return protection.Handler(next)
+}
+
+// rebound says whether a page of another site may have made a name of its own
+// lead to this machine (DNS rebinding), so that a browser takes this site for that
+// one: somebody on this machine asks for what is neither localhost nor an address.
+func rebound(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
+		return false
+	}
+	name := r.Host
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	return !strings.EqualFold(name, "localhost") && net.ParseIP(strings.Trim(name, "[]")) == nil
 }
 
 // maxBodyBytes is what a request's body may have: a job's args, escaped.

@@ -1,6 +1,10 @@
 package web_test
 
 import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -89,11 +93,65 @@ func TestAllAssetsAreSmall(t *testing.T) {
 	}
 }
 
-func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
+func TestAFormThatCannotBeReadIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(web.Options{Token: token("secret")})
 	got := ask(s, post("/login", "token", strings.Repeat("x", 5<<20)))
-	if got.code != 401 {
-		t.Errorf("got %d", got.code)
+	if got.code != 413 || got.body != "the request has more than 4194304 bytes\n" {
+		t.Errorf("too large: %d %s", got.code, got.body)
+	}
+	for _, body := range []string{"token=%zz", "token=secret;next=/"} {
+		r := httptest.NewRequest("POST", "/login", strings.NewReader(body))
+		got := ask(s, r, "Content-Type", "application/x-www-form-urlencoded")
+		if got.code != 400 || !strings.Contains(got.body, "the form cannot be read") {
+			t.Errorf("%s: %d %s", body, got.code, got.body)
+		}
+	}
+}
+
+func TestANameThatSomeoneMadeLeadToThisMachineIsNotTakenForIt(t *testing.T) {
+	t.Parallel()
+	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7000}
+	for _, c := range []struct {
+		host  string
+		at    net.Addr
+		token func() (string, error)
+		want  int
+	}{
+		{"localhost:7000", loopback, nil, 200},
+		{"LOCALHOST", loopback, nil, 200},
+		{"127.0.0.1:7000", loopback, nil, 200},
+		{"[::1]:7000", &net.TCPAddr{IP: net.IPv6loopback}, nil, 200},
+		{"evil.example:7000", loopback, nil, 403},
+		{"localhost.evil.example", loopback, nil, 403},
+		{"127.0.0.1.evil.example", loopback, nil, 403},
+		{"", loopback, nil, 403},
+		{"worker-active:8080", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 8080}, nil, 200},
+		{"evil.example:7000", loopback, token("secret"), 200}, // a browser has no cookie for that name
+	} {
+		s := newSite(web.Options{Token: c.token})
+		for _, r := range []*http.Request{get("/page"), post("/change")} {
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, c.at))
+			r.Host = c.host
+			got := ask(s, r, "Authorization", "Bearer secret", "Origin", "http://"+c.host, "Sec-Fetch-Site", "same-origin")
+			if got.code != c.want {
+				t.Errorf("%s of %q at %s: got %d, want %d: %s", r.Method, c.host, c.at, got.code, c.want, got.body)
+			}
+		}
+		r := get("/open")
+		r.Host = c.host
+		if got := ask(s, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, c.at))); got.code != 200 {
+			t.Errorf("a probe of %q: %d", c.host, got.code)
+		}
+	}
+}
+
+func TestARouteThatIsOpenForOneMethodIsNotForOthers(t *testing.T) {
+	t.Parallel()
+	s := newSite(web.Options{Token: token("secret")})
+	for method, want := range map[string]int{"GET": 200, "HEAD": 200, "POST": 401, "DELETE": 401} {
+		if got := ask(s, httptest.NewRequest(method, "/open", nil)); got.code != want {
+			t.Errorf("%s: got %d, want %d", method, got.code, want)
+		}
 	}
 }

@@ -101,67 +101,84 @@
     icon.href = icon.dataset[tone];
   }
 
-  // Streams: one while the page is seen, as a browser has few connections to a host.
+  function isLost(yes) {
+    const text = yes ? "Not connected: what you see may be out of date. Trying again…" : "";
+    if (lost.textContent !== text) lost.textContent = text;
+  }
+
+  // A page is followed while it is seen, by its stream or by reading it anew: a
+  // browser has few connections to a host. Each time that this begins anew is a
+  // turn, and what was under way in an earlier one is void.
   const patience = 2000; // milliseconds between attempts
-  let stream = null, retry = 0;
+  let turn = 0, timer = 0, stream = null;
 
-  function connect() {
-    clearTimeout(retry);
-    stream = new EventSource(root.dataset.events);
-    stream.onmessage = (event) => {
-      lost.hidden = true;
-      show(event);
-    };
-    stream.onerror = () => {
-      lost.hidden = false;
-      if (stream.readyState === EventSource.CLOSED) retry = setTimeout(ask, patience); // it was refused
-    };
-  }
-
-  // ask finds out whether the page may still be seen, and else goes to the login.
-  async function ask() {
-    try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (answer.redirected) location.reload();
-    } catch { /* nobody answers yet */ }
-    if (!document.hidden) connect();
-  }
-
-  function disconnect() {
-    clearTimeout(retry);
+  function stop() {
+    turn++;
+    clearTimeout(timer);
     if (stream) stream.close();
     stream = null;
   }
 
-  // Pages without a stream are read anew, unless somebody is about to do something.
-  async function refresh() {
-    if (document.hidden || document.querySelector(":popover-open")) return;
+  function begin() {
+    stop();
+    if (document.hidden) return;
+    if (root.dataset.events) connect();
+    else schedule();
+  }
+
+  function connect() {
+    const mine = turn;
+    stream = new EventSource(root.dataset.events);
+    stream.onmessage = (event) => {
+      isLost(false);
+      show(event);
+    };
+    stream.onerror = () => {
+      isLost(true);
+      if (stream.readyState === EventSource.CLOSED) timer = setTimeout(() => ask(mine), patience); // it was refused
+    };
+  }
+
+  // ask finds out whether the page may still be seen, and else goes to the login.
+  async function ask(mine) {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (answer.redirected) return location.reload();
-      if (!answer.ok) return;
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (document.querySelector(":popover-open")) return;
-      root.dataset.refresh = page.documentElement.dataset.refresh || 0;
-      tellAll(page);
-      morph(document.getElementById("main"), page.getElementById("main"));
-      lost.hidden = true;
+      if (mine === turn && answer.redirected) return location.reload();
+    } catch { /* nobody answers yet */ }
+    if (mine === turn) begin();
+  }
+
+  function schedule() {
+    const mine = turn, after = Number(root.dataset.refresh);
+    if (after) timer = setTimeout(() => refresh(mine), after);
+  }
+
+  // refresh reads the page anew, unless somebody is about to do something.
+  async function refresh(mine) {
+    try {
+      if (!document.querySelector(":popover-open")) await renew(mine);
     } catch {
-      lost.hidden = false;
-    } finally {
-      if (Number(root.dataset.refresh)) retry = setTimeout(refresh, Number(root.dataset.refresh));
+      if (mine === turn) isLost(true);
     }
+    if (mine === turn) schedule();
   }
 
-  function begin() {
-    if (root.dataset.events) connect();
-    else if (Number(root.dataset.refresh)) retry = setTimeout(refresh, Number(root.dataset.refresh));
+  async function renew(mine) {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const text = await answer.text();
+    if (mine !== turn || document.querySelector(":popover-open")) return;
+    isLost(false);
+    if (answer.redirected) return location.reload();
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(text, "text/html");
+    root.dataset.refresh = page.documentElement.dataset.refresh || 0;
+    document.title = page.title;
+    wear(page.documentElement.dataset.tone);
+    tellAll(page);
+    morph(document.getElementById("main"), page.getElementById("main"));
   }
 
-  document.addEventListener("visibilitychange", () => {
-    disconnect();
-    if (!document.hidden) begin();
-  });
+  document.addEventListener("visibilitychange", begin);
 
   // A form with data-done is sent without leaving the page; what it says then is
   // data-done, in which {field} stands for a field of the answer.
@@ -186,7 +203,7 @@
       if (button && button.dataset.waits) { // else the server has said meanwhile whether it can be pressed
         button.disabled = false;
         delete button.dataset.waits;
-        button.focus();
+        if (document.activeElement === document.body) button.focus(); // it lost the focus as it was disabled
       }
     }
   });
