@@ -17,10 +17,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy/internal/pgtest"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 func TestAMessageIsShortOfLongValuesAndOfNothingElse(t *testing.T) {
@@ -100,5 +102,41 @@ func TestSmokeEnqueuesNoJobASecondTimeWhoseFirstWasNotAcknowledged(t *testing.T)
 	}
 	if other.ids[0] == smoke.ids[0] {
 		t.Error("another run was given the same jobs")
+	}
+}
+
+func TestWhoeverLooksTakesNoneOfTheHandlersConnections(t *testing.T) {
+	t.Parallel()
+	schema := pgtest.Schema(t)
+	config := pgtest.Pool(t).Config()
+	config.MaxConns = 1
+	handlers, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handlers.Close()
+	if err := store.Migrate(t.Context(), config.ConnConfig, store.MigrateOptions{Schema: schema, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	held, err := handlers.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	life, over := context.WithCancel(t.Context())
+	s := &server{}
+	defer s.closing.Wait()
+	defer over()
+	jobs, err := s.openJobs(life, supervisor.Env{Target: "production", Schema: schema, Pool: handlers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := jobs.Search(ctx, store.Search{}); err != nil {
+		t.Errorf("a look while handlers hold all that is theirs: %v", err)
+	}
+	if place := jobs.Place(); place.Target != "production" || place.Schema != schema {
+		t.Errorf("the jobs are said to be of %+v", place)
 	}
 }

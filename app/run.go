@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -65,7 +66,6 @@ func (a *application) run(ctx context.Context, config reload.Config) error {
 	group, groupCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	serving, stopServing := context.WithCancel(groupCtx)
 	group.Go(func() error { return p.serveHTTP(serving, listener) })
-	group.Go(func() error { p.pages.Run(serving); return nil })
 	group.Go(func() error {
 		defer stopServing()
 		return p.work(ctx, groupCtx)
@@ -110,6 +110,7 @@ func (a *application) newProcess(config reload.Config, log *slog.Logger, traces 
 // until either fails, or the HTTP server does.
 func (p *process) work(ctx, group context.Context) error {
 	p.log.Info("start", "version", p.config.Version, "commit", buildCommit, "pod", p.server.pod)
+	defer p.server.closing.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(group, cancel)()
@@ -167,6 +168,11 @@ func (p *process) serveHTTP(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	p.log.Info("listening", "addr", listener.Addr().String())
+	var pages sync.WaitGroup
+	defer pages.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pages.Go(func() { p.pages.Run(ctx) })
 	return web.Serve(ctx, listener, p.pages, p.log)
 }
 

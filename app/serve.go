@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/understudy-worker/understudy"
@@ -29,13 +30,14 @@ type server struct {
 	traces  *traces        // nil for none
 	running worker.Running // what this process runs, across epochs
 	now     atomic.Pointer[epoch]
-	count   atomic.Int64 // jobs completed in epochs that are over
+	count   atomic.Int64   // jobs completed in epochs that are over
+	closing sync.WaitGroup // of the connections of epochs that are over
 }
 
 // epoch is the one under way, for those who look at it.
 type epoch struct {
 	env    supervisor.Env
-	store  *store.Store
+	jobs   *placedJobs
 	worker *worker.Worker
 }
 
@@ -53,7 +55,7 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 		return err
 	}
 	defer queue.Close()
-	jobs, err := store.New(env.Pool, env.Schema)
+	jobs, err := s.openJobs(life, env)
 	if err != nil {
 		return err
 	}
@@ -63,7 +65,7 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 	if err != nil {
 		return err
 	}
-	s.now.Store(&epoch{env: env, store: jobs, worker: w})
+	s.now.Store(&epoch{env: env, jobs: jobs, worker: w})
 	defer func() {
 		s.now.Store(nil)
 		s.count.Add(completedBy(w))
@@ -127,7 +129,7 @@ func (s *server) opened() bool {
 	if now == nil {
 		return false
 	}
-	state := now.worker.Status().State
+	state := now.worker.State()
 	return state != worker.StateNew && state != worker.StateOpening
 }
 
@@ -137,7 +139,7 @@ func (s *server) enqueue(ctx context.Context, kind string, args any) (int64, err
 	if now == nil {
 		return 0, dashboard.ErrNothingServed
 	}
-	return now.store.Enqueue(ctx, store.NewJob{Kind: kind, Args: args})
+	return now.jobs.Enqueue(ctx, store.NewJob{Kind: kind, Args: args})
 }
 
 // podName is the pod's name: POD_NAME where the Downward API gives it, else the

@@ -59,7 +59,7 @@ func (s *server) jobs() dashboard.Jobs {
 	if now == nil {
 		return nil
 	}
-	return now.store
+	return now.jobs
 }
 
 // connections counts those that handlers use.
@@ -79,7 +79,7 @@ func (s *server) due(ctx context.Context) ([]dashboard.Due, error) {
 	if now == nil {
 		return nil, nil
 	}
-	rows, err := now.store.Due(ctx)
+	rows, err := now.jobs.Due(ctx)
 	all := make([]dashboard.Due, 0, len(rows))
 	for _, row := range rows {
 		all = append(all, dashboard.Due{Queue: row.Queue, Target: now.env.Target, Jobs: row.Jobs, OldestSeconds: row.OldestSeconds})
@@ -92,7 +92,7 @@ func (s *server) liveWorkers(ctx context.Context) ([]dashboard.LiveWorkers, erro
 	if now == nil {
 		return nil, nil
 	}
-	rows, err := now.store.LiveWorkers(ctx)
+	rows, err := now.jobs.LiveWorkers(ctx)
 	all := make([]dashboard.LiveWorkers, 0, len(rows))
 	for _, row := range rows {
 		all = append(all, dashboard.LiveWorkers{Target: now.env.Target, Role: row.Role, Workers: row.Workers})

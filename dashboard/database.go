@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -17,47 +18,63 @@ const (
 	shownWorkers = 12
 	// depthLimit is how far waiting jobs are counted: further would take longer
 	// than a look is worth.
-	depthLimit = 100_000
+	depthLimit = 20_000
 )
 
 // database is what a page shows that only a database knows. It is read beside
-// the page, which never waits for it while it is open.
+// the page, which never waits for it while it is open, and shown of the place
+// that it was read of alone.
 type database struct {
+	asking sync.Mutex // held while the workers are read
+
 	mu      sync.Mutex
-	workers []store.WorkerRow
-	readAt  time.Time // of the workers
-	problem string    // why they could not be read
-	depths  ring[float64]
+	workers workersReading
+	depths  ring[depthReading]
 }
 
+// workersReading is who worked at a place.
+type workersReading struct {
+	place   understudy.Place
+	at      time.Time
+	rows    []store.WorkerRow
+	problem string // why they could not be read
+}
+
+// depthReading is how many jobs waited at a place.
+type depthReading struct {
+	place understudy.Place // the zero one if it is not known
+	jobs  float64
+}
+
+// unknownDepth leaves a gap in the plot.
 const unknownDepth = -1
 
-func newDatabase() *database {
-	d := &database{depths: newRing[float64](plotPoints)}
-	for range plotPoints {
-		d.depths.add(unknownDepth)
-	}
-	return d
-}
+func newDatabase() *database { return &database{depths: newRing[depthReading](plotPoints)} }
 
 // sampleDepth notes how many jobs wait until ctx ends, whether anybody looks or
 // not: whoever comes wants to see the last minutes.
 func (s *site) sampleDepth(ctx context.Context) {
 	every(ctx, plotInterval, func() {
-		depth := float64(unknownDepth)
-		if jobs := s.Jobs(); jobs != nil {
-			ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
-			defer cancel()
-			if waiting, err := jobs.Depth(ctx, depthLimit); err == nil {
-				depth = float64(waiting)
-			} else {
-				s.Log.Debug("how many jobs wait is not known", "err", err)
-			}
-		}
+		reading := s.readDepth(ctx)
 		s.database.mu.Lock()
 		defer s.database.mu.Unlock()
-		s.database.depths.add(depth)
+		s.database.depths.add(reading)
 	})
+}
+
+func (s *site) readDepth(ctx context.Context) depthReading {
+	jobs := s.Jobs()
+	if jobs == nil {
+		return depthReading{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	waiting, err := jobs.Depth(ctx, depthLimit)
+	if err != nil {
+		s.Log.Debug("how many jobs wait is not known", "err", err)
+		return depthReading{}
+	}
+	return depthReading{jobs.Place(), float64(waiting)}
 }
 
 // watchWorkers reads the workers while somebody looks, until ctx ends.
@@ -69,21 +86,30 @@ func (s *site) watchWorkers(ctx context.Context) {
 	})
 }
 
+// readWorkers reads the workers, unless they were just read. That whoever asked
+// has gone does not matter: others see what was read.
 func (s *site) readWorkers(ctx context.Context) {
-	var workers []store.WorkerRow
-	problem := ""
-	if jobs := s.Jobs(); jobs != nil {
-		ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
-		defer cancel()
-		var err error
-		if workers, err = jobs.Workers(ctx, shownWorkers); err != nil {
-			problem = "The database did not say: the log of this worker has more."
-			s.Log.Warn("the workers of the schema cannot be read", "err", err)
-		}
+	jobs := s.Jobs()
+	if jobs == nil {
+		return
 	}
+	s.database.asking.Lock()
+	defer s.database.asking.Unlock()
+	if s.database.knows(jobs.Place()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sourceTimeout)
+	defer cancel()
+	reading := workersReading{place: jobs.Place()}
+	var err error
+	if reading.rows, err = jobs.Workers(ctx, shownWorkers); err != nil {
+		reading.problem = "The database did not say: the log of this worker has more."
+		s.Log.Warn("the workers of the schema cannot be read", "err", err)
+	}
+	reading.at = time.Now()
 	s.database.mu.Lock()
 	defer s.database.mu.Unlock()
-	s.database.workers, s.database.problem, s.database.readAt = workers, problem, time.Now()
+	s.database.workers = reading
 }
 
 // every calls f at once and then by the clock, until ctx ends.
@@ -100,23 +126,29 @@ func every(ctx context.Context, period time.Duration, f func()) {
 	}
 }
 
-// read returns what is known; the workers not if they are out of date.
-func (d *database) read() (workers []store.WorkerRow, problem string, depths []float64) {
+// read returns what is known of a place: its workers not if that is out of date,
+// and its depths with gaps for when another was served.
+func (d *database) read(place understudy.Place) (workers []store.WorkerRow, problem string, depths []float64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.readAt) < workersStale {
-		workers, problem = d.workers, d.problem
+	if d.workers.place == place && time.Since(d.workers.at) < workersStale {
+		workers, problem = d.workers.rows, d.workers.problem
 	}
-	newest := d.depths.newest()
-	for i := range newest {
-		depths = append(depths, newest[len(newest)-1-i])
+	depths = make([]float64, plotPoints)
+	for i := range depths {
+		depths[i] = unknownDepth
+	}
+	for i, reading := range d.depths.newest() {
+		if reading.place == place && place != (understudy.Place{}) {
+			depths[plotPoints-1-i] = reading.jobs
+		}
 	}
 	return workers, problem, depths
 }
 
-// fresh says whether the workers were read lately.
-func (d *database) fresh() bool {
+// knows says whether the workers of a place were read just now.
+func (d *database) knows(place understudy.Place) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return time.Since(d.readAt) < 2*workersEvery
+	return d.workers.place == place && time.Since(d.workers.at) < workersEvery/2
 }

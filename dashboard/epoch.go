@@ -9,8 +9,8 @@ import (
 )
 
 // EpochMetrics are the metrics of one epoch. Its methods are those that a
-// worker's observer has. Started and Finished cost about 0.1 µs each. End it
-// when the epoch is over.
+// worker's observer has. Started costs about 0.1 µs and
+// Finished 0.3. End it when the epoch is over.
 type EpochMetrics struct {
 	metrics *Metrics
 	role    string

@@ -36,7 +36,7 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 		refresh = 0
 	}
 	s.page(w, r, http.StatusOK, "jobs-one", fmt.Sprintf("Job %d, %s", row.ID, row.State), refresh,
-		&jobView{JobRow: row, Target: s.Status().Serving.Target, Place: s.placeOf(jobs), ReadOnly: s.ReadOnly})
+		&jobView{JobRow: row, Target: jobs.Place().Target, Place: placeOf(jobs), ReadOnly: s.ReadOnly})
 }
 
 // showJSON is all of a job for programs.

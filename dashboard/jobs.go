@@ -39,8 +39,8 @@ func (s *site) browse(w http.ResponseWriter, r *http.Request) {
 		s.nothingToShow(w, r)
 		return
 	}
-	v, search, err := s.readSearch(r.URL.RawQuery)
-	v.Schema = jobs.Schema()
+	v, search, err := readSearch(r.URL.RawQuery)
+	v.Target, v.Schema = jobs.Place().Target, jobs.Place().Schema
 	if err != nil {
 		s.showJobs(w, r, v, err)
 		return
@@ -77,10 +77,10 @@ func (s *site) page(w http.ResponseWriter, r *http.Request, code int, name, titl
 }
 
 // readSearch reads what is asked for. What it does not know it passes over.
-func (s *site) readSearch(query string) (*jobsView, store.Search, error) {
+func readSearch(query string) (*jobsView, store.Search, error) {
 	q, err := url.ParseQuery(query)
 	v := &jobsView{
-		Target: s.Status().Serving.Target, States: understudy.States, MaxText: store.MaxSearchBytes,
+		States: understudy.States, MaxText: store.MaxSearchBytes,
 		State: q.Get("state"), Kind: q.Get("kind"), Queue: q.Get("queue"), Text: q.Get("text"),
 	}
 	search := store.Search{Kind: v.Kind, Queue: v.Queue, Text: v.Text}

@@ -32,7 +32,7 @@ type shelf struct {
 	change []string
 }
 
-func (j *shelf) Schema() string { return "production" }
+func (j *shelf) Place() understudy.Place { return serving.Serving }
 
 // outcome is the error that every call ends with.
 func (j *shelf) outcome(ctx context.Context) error {
@@ -332,6 +332,20 @@ func TestAConfirmationOfAnotherPlaceChangesNothing(t *testing.T) {
 	post(h, "/jobs/17/retry", form, browser...).mustBe(t, "a page", 409, "nothing was changed: the page was of target &#34;preview&#34;")
 	if len(jobs.change) != 0 {
 		t.Errorf("changes: %v", jobs.change)
+	}
+}
+
+func TestAConfirmationThatCannotBeReadChangesNothing(t *testing.T) {
+	t.Parallel()
+	for body, code := range map[string]int{"place=%zz": 400, "place=x;y": 400, "place=": 409, "place=" + strings.Repeat("x", 5<<20): 413} {
+		jobs := &shelf{state: understudy.StateAvailable}
+		r := httptest.NewRequest("POST", "/jobs/7/retry", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		handler(t, jobs.options()).ServeHTTP(w, r)
+		if w.Code != code || len(jobs.change) != 0 {
+			t.Errorf("%.20s: got %d, changed %v: %.200s", body, w.Code, jobs.change, w.Body)
+		}
 	}
 }
 

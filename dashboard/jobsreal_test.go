@@ -38,9 +38,18 @@ func realJobs(t *testing.T) (*store.Store, *store.Queue, http.Handler) {
 		t.Fatal(err)
 	}
 	o := options()
-	o.Jobs = func() dashboard.Jobs { return jobs }
+	placed := &placed{jobs, place}
+	o.Jobs = func() dashboard.Jobs { return placed }
 	return jobs, queue, handler(t, o)
 }
+
+// placed are jobs, and where they are.
+type placed struct {
+	*store.Store
+	place understudy.Place
+}
+
+func (p *placed) Place() understudy.Place { return p.place }
 
 var hiddenField = regexp.MustCompile(`<input type="hidden" name="place" value="([^"]*)">`)
 

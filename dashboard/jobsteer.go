@@ -58,19 +58,22 @@ func (s *site) steer(w http.ResponseWriter, r *http.Request, change func(jobs Jo
 // comes from: the worker may serve another target by now, with another job of
 // that number. A program need not say.
 func (s *site) meant(w http.ResponseWriter, r *http.Request, jobs Jobs) bool {
-	shown, now := r.PostFormValue("place"), s.placeOf(jobs)
-	if shown == "" || shown == now {
+	if !web.ReadForm(w, r) {
+		return false
+	}
+	now := placeOf(jobs)
+	if !r.PostForm.Has("place") || r.PostForm.Get("place") == now {
 		return true
 	}
 	s.troubled(w, r, http.StatusConflict, trouble{
 		Title: "That was not done",
-		Why:   fmt.Sprintf("nothing was changed: the page was of %s, and this worker serves %s by now", shown, now),
+		Why:   fmt.Sprintf("nothing was changed: the page was of %s, and this worker serves %s by now", web.Short(r.PostForm.Get("place")), now),
 		Links: []web.Link{{Text: "Its jobs", Path: "/jobs"}},
 	})
 	return false
 }
 
 // placeOf says where jobs are.
-func (s *site) placeOf(jobs Jobs) string {
-	return fmt.Sprintf("target %q, schema %q", s.Status().Serving.Target, jobs.Schema())
+func placeOf(jobs Jobs) string {
+	return fmt.Sprintf("target %q, schema %q", jobs.Place().Target, jobs.Place().Schema)
 }

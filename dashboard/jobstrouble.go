@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -17,6 +18,7 @@ type trouble struct {
 	Title, Why string
 	Hints      []string
 	Links      []web.Link
+	Refresh    time.Duration // after which to try again, 0 for not by itself
 }
 
 // troubled answers with it; a program is told on one line.
@@ -25,7 +27,7 @@ func (s *site) troubled(w http.ResponseWriter, r *http.Request, code int, t trou
 		web.Refuse(w, r, code, t.Why)
 		return
 	}
-	s.page(w, r, code, "jobs-trouble", t.Title, 0, t)
+	s.page(w, r, code, "jobs-trouble", t.Title, t.Refresh, t)
 }
 
 // nothingToShow says that there is no target whose jobs could be shown, why,
@@ -33,7 +35,7 @@ func (s *site) troubled(w http.ResponseWriter, r *http.Request, code int, t trou
 func (s *site) nothingToShow(w http.ResponseWriter, r *http.Request) {
 	now := s.Status()
 	_, why := readiness(now, s.ReadyRequires)
-	t := trouble{Title: "No jobs here now", Why: "this worker serves no target now: " + why, Links: []web.Link{{Text: "What this worker does", Path: "/"}}}
+	t := trouble{Title: "No jobs here now", Refresh: jobRefresh, Why: "this worker serves no target now: " + why, Links: []web.Link{{Text: "What this worker does", Path: "/"}}}
 	if now.Problem != "" {
 		t.Hints = append(t.Hints, now.Problem)
 	}

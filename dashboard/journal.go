@@ -42,8 +42,8 @@ type epochEntry struct {
 	From, To time.Time // To is zero while it lasts
 	Jobs     int64     // attempts that ended in it
 	// Swap is how long it took from the snapshot that asked for the epoch to its
-	// begin, and Drained how long its drain took; 0 if that is not known.
-	Swap, Drained time.Duration
+	// begin; 0 if that is not known.
+	Swap time.Duration
 }
 
 func newJournal() *journal {
@@ -67,19 +67,15 @@ func (j *journal) end() {
 	}
 }
 
-// swap notes a phase of a change of role: a swap is told while the epoch that it
-// leads to begins, and a drain when the epoch that it ended has ended.
-func (j *journal) swap(phase string, took time.Duration) {
+// swap notes how long a swap took. It is told while the epoch that it leads to
+// begins, before or after that.
+func (j *journal) swap(took time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	now := j.epochs.last()
-	switch {
-	case phase == "swap" && (now == nil || !now.To.IsZero()):
-		j.nextSwap = took
-	case phase == "swap":
+	if now := j.epochs.last(); now != nil && now.To.IsZero() {
 		now.Swap = took
-	case phase == "drain" && now != nil:
-		now.Drained = took
+	} else {
+		j.nextSwap = took
 	}
 }
 

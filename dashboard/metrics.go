@@ -62,7 +62,9 @@ func NewMetrics(reg prometheus.Registerer, sources Sources) *Metrics {
 // the supervisor's options.
 func (m *Metrics) Swap(phase string, took time.Duration) {
 	m.swap.WithLabelValues(phase).Observe(took.Seconds())
-	m.journal.swap(phase, took)
+	if phase == "swap" {
+		m.journal.swap(took)
+	}
 }
 
 // The outcomes of a renewal.

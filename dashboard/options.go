@@ -82,9 +82,9 @@ type Where struct {
 	Database string
 }
 
-// Jobs are the jobs of one schema: a *store.Store is.
+// Jobs are the jobs of one place, in one epoch: a *store.Store and which it is.
 type Jobs interface {
-	Schema() string
+	Place() understudy.Place
 	// Workers lists the last epochs, the newest first.
 	Workers(ctx context.Context, limit int) ([]store.WorkerRow, error)
 	// Depth counts the jobs that are due, up to limit.

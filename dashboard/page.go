@@ -14,7 +14,7 @@ import (
 //go:embed templates
 var templates embed.FS
 
-var sitePages = web.MustParse(templates, map[string]any{"toneOf": func(role string) string { return tone(role, "") }})
+var sitePages = web.MustParse(templates, map[string]any{"toneOf": tone})
 
 const (
 	// frameEvery is how often an open page is brought up to date, and statusEvery
@@ -35,9 +35,7 @@ func (s *site) index(w http.ResponseWriter, r *http.Request) {
 		s.list(w)
 		return
 	}
-	if !s.database.fresh() {
-		s.readWorkers(r.Context())
-	}
+	s.readWorkers(r.Context())
 	v := s.view()
 	sitePages.Serve(w, r, s.Log, http.StatusOK, "worker", web.Page{
 		Title: v.Title(), Tone: v.Tone, Nav: s.nav(), Here: "/", Events: "/events", Data: v,
@@ -76,6 +74,9 @@ func (s *site) frame(context.Context) (web.Frame, error) {
 func (s *site) watchStatus(ctx context.Context) {
 	last := s.Status()
 	every(ctx, statusEvery, func() {
+		if !s.live.Watched() {
+			return
+		}
 		if now := s.Status(); now != last {
 			last = now
 			s.live.Wake()

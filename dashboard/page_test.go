@@ -123,6 +123,7 @@ type fakeJobs struct {
 	depth   int64
 }
 
+func (f *fakeJobs) Place() understudy.Place                                 { return serving.Serving }
 func (f *fakeJobs) Workers(context.Context, int) ([]store.WorkerRow, error) { return f.workers, f.err }
 func (f *fakeJobs) Depth(context.Context, int) (int64, error)               { return f.depth, f.err }
 
@@ -153,6 +154,8 @@ func TestAPageIsShownThoughTheDatabaseDoesNotAnswer(t *testing.T) {
 // hangingJobs answers when it is no longer asked.
 type hangingJobs struct{ dashboard.Jobs }
 
+func (hangingJobs) Place() understudy.Place { return serving.Serving }
+
 func (hangingJobs) Workers(ctx context.Context, _ int) ([]store.WorkerRow, error) {
 	<-ctx.Done()
 	return nil, errors.New("db.internal: " + ctx.Err().Error())
@@ -161,6 +164,78 @@ func (hangingJobs) Workers(ctx context.Context, _ int) ([]store.WorkerRow, error
 func (hangingJobs) Depth(ctx context.Context, _ int) (int64, error) {
 	<-ctx.Done()
 	return 0, ctx.Err()
+}
+
+func TestWhatWasReadOfOnePlaceIsNotShownOfAnother(t *testing.T) {
+	t.Parallel()
+	now := serving
+	o := options()
+	o.Status = func() understudy.Status { return now }
+	o.Jobs = func() dashboard.Jobs { return &fakeJobs{workers: []store.WorkerRow{{ID: "1", Pod: "worker-2"}}} }
+	h := handler(t, o)
+	look := func() string { return ask(h, "GET", "/", "Accept", "text/html").body }
+	mustContain(t, "the page", look(), "worker-2")
+	now = understudy.Status{Phase: understudy.PhaseIdle}
+	mustLack(t, "the idle worker's page", look(), "worker-2")
+	now = serving
+	now.Serving.Schema = "another"
+	mustLack(t, "the page of another place", look(), "worker-2")
+}
+
+func TestAVisitorWhoLeavesSpoilsNothingForTheNext(t *testing.T) {
+	t.Parallel()
+	jobs := &patientJobs{}
+	o := options()
+	o.Jobs = func() dashboard.Jobs { return jobs }
+	h := handler(t, o)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := httptest.NewRequest("GET", "/", nil).WithContext(gone)
+	r.Header.Set("Accept", "text/html")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	mustContain(t, "the page", ask(h, "GET", "/", "Accept", "text/html").body, "worker-3")
+	if n := jobs.asked.Load(); n != 1 {
+		t.Errorf("the database was asked %d times by two visitors", n)
+	}
+}
+
+// patientJobs answers unless whoever asks has gone.
+type patientJobs struct {
+	dashboard.Jobs
+	asked atomic.Int64
+}
+
+func (*patientJobs) Place() understudy.Place { return serving.Serving }
+
+func (j *patientJobs) Workers(ctx context.Context, _ int) ([]store.WorkerRow, error) {
+	j.asked.Add(1)
+	return []store.WorkerRow{{ID: "1", Pod: "worker-3", Role: "next"}}, ctx.Err()
+}
+
+func TestARoleOfOnesOwnHasTheColourOfItsTarget(t *testing.T) {
+	t.Parallel()
+	for target, tone := range map[string]string{"production": "blue", "preview-eu": "green"} {
+		o := options()
+		o.Status = func() understudy.Status {
+			now := serving
+			now.Role, now.Target, now.Serving.Target = "next", target, target
+			return now
+		}
+		o.Jobs = func() dashboard.Jobs { return &placedPatientJobs{target: target} }
+		mustContain(t, target, page(t, o), `data-tone="`+tone+`"`, `<span class="tag `+tone+`">next</span>`)
+	}
+}
+
+// placedPatientJobs are of a target.
+type placedPatientJobs struct {
+	patientJobs
+	target string
+}
+
+func (j *placedPatientJobs) Place() understudy.Place {
+	place := serving.Serving
+	place.Target = j.target
+	return place
 }
 
 func TestTheRootIsAPageForPeopleAndAListForPrograms(t *testing.T) {
@@ -184,7 +259,7 @@ func TestAnOpenPageSeesAChangeOfRoleAtOnceAndTheQueuesDepth(t *testing.T) {
 		now.Store(&serving)
 		o := options()
 		o.Status = func() understudy.Status { return *now.Load() }
-		o.Jobs = func() dashboard.Jobs { return &fakeJobs{depth: 100_000} }
+		o.Jobs = func() dashboard.Jobs { return &fakeJobs{depth: 20_000} }
 		site, err := dashboard.New(o)
 		if err != nil {
 			t.Fatal(err)
@@ -207,6 +282,6 @@ func TestAnOpenPageSeesAChangeOfRoleAtOnceAndTheQueuesDepth(t *testing.T) {
 		cancel()
 		<-ended
 		<-streamed
-		mustContain(t, "the stream", w.Body.String(), "Serving production", "100,000&#43;", "Idle: claims nothing", `"tone":"grey"`)
+		mustContain(t, "the stream", w.Body.String(), "Serving production", "20,000&#43;", "Idle: claims nothing", `"tone":"grey"`)
 	})
 }

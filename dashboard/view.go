@@ -60,7 +60,7 @@ func (s *site) view() *view {
 	for _, key := range slices.Sorted(maps.Keys(v.Podinfo.Labels)) {
 		v.Labels = append(v.Labels, labelRow{key, v.Podinfo.Labels[key]})
 	}
-	v.Workers, v.WorkersProblem, v.Depths = s.database.read()
+	v.Workers, v.WorkersProblem, v.Depths = s.database.read(v.Serving)
 	v.Depth = int64(v.Depths[len(v.Depths)-1])
 	v.Tone, v.Headline, v.Troubles = tone(v.Role, v.Target), v.headline(), v.troubles()
 	v.Moving = v.Phase == understudy.PhaseDraining || v.Phase == understudy.PhaseOpening || v.Phase == understudy.PhaseStarting

@@ -55,7 +55,7 @@ func (s *slot) leave(jobs context.Context) {
 		s.slotEnded()
 		return
 	}
-	s.finish(errGoexit)
+	s.finish(ErrGoexit)
 	go func() {
 		defer s.leave(jobs)
 		s.loop(jobs)
@@ -84,7 +84,7 @@ func (s *slot) work(jobs context.Context) {
 		return
 	}
 	s.options.Observer.Started(job, job.AttemptedAt.Sub(job.ScheduledAt))
-	s.finish(call(s.ctx, handler, job))
+	s.finish(Call(s.ctx, handler, job))
 }
 
 // refusalDelay is when a job is tried again that was not started.
@@ -108,11 +108,11 @@ func (s *slot) begin(jobs context.Context, now time.Time) bool {
 	return true
 }
 
-// call calls the handler and turns a panic into an error.
-func call(ctx context.Context, handler understudy.Handler, job *understudy.Job) (err error) {
+// Call calls the handler and turns a panic into a PanicError.
+func Call(ctx context.Context, handler understudy.Handler, job *understudy.Job) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &panicError{value: r, stack: debug.Stack()}
+			err = &PanicError{Value: r, Stack: debug.Stack()}
 		}
 	}()
 	return handler.Handle(ctx, job)
@@ -122,8 +122,7 @@ func call(ctx context.Context, handler understudy.Handler, job *understudy.Job) 
 func (s *slot) finish(err error) {
 	cause := s.end()
 	s.took = time.Since(s.started)
-	outcome := judge(s.next.job, err, cause)
-	outcome.Error = understudy.ErrorText(outcome.Error)
+	outcome := Judge(s.next.job, err, cause)
 	if err != nil {
 		s.tell(&outcome, err)
 	}
@@ -154,7 +153,7 @@ func (s *slot) tell(o *understudy.Outcome, err error) {
 		log.Error("the handler completed its job and then returned an error", "error", o.Error)
 		return
 	}
-	if _, panicked := err.(*panicError); panicked {
+	if _, panicked := err.(*PanicError); panicked {
 		log.Error("the handler panicked", "error", err)
 		return
 	}

@@ -74,7 +74,7 @@ func TestGoexitLosesNeitherJobNorSlot(t *testing.T) {
 		synctest.Wait()
 		s.want(understudy.StateRetryable, 10)
 		s.want(understudy.StateCompleted, 10)
-		if row := q.row(1); row.err != errGoexit.Error() {
+		if row := q.row(1); row.err != ErrGoexit.Error() {
 			t.Errorf("error %q", row.err)
 		}
 		if n := s.worker.Status().Queues[0].Running; n != 0 {

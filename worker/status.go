@@ -16,11 +16,14 @@ const (
 	StateEnded    = "ended"    // Run has returned
 )
 
+// State is Status().State, at less cost.
+func (w *Worker) State() string { return *w.state.Load() }
+
 // Status says what the worker does now. It may be called at any time.
 func (w *Worker) Status() understudy.WorkerStatus {
 	counts := w.recorder.status()
 	status := understudy.WorkerStatus{
-		State:      *w.state.Load(),
+		State:      w.State(),
 		Running:    w.runningJobs(),
 		Claimed:    w.claimed.Load(),
 		Recorded:   map[string]int64{},

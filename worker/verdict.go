@@ -12,27 +12,38 @@ import (
 	"github.com/understudy-worker/understudy"
 )
 
-// errGoexit stands for a handler that ended its goroutine instead of returning.
-var errGoexit = errors.New("the handler called runtime.Goexit")
+// ErrGoexit stands for a handler that ended its goroutine instead of returning.
+var ErrGoexit = errors.New("the handler called runtime.Goexit")
 
 // errNoText stands for an error that says nothing.
 var errNoText = errors.New("the handler's error has no text")
 
-// panicError is a handler's panic.
-type panicError struct {
-	value any
-	stack []byte
+// PanicError is a handler's panic: see Call.
+type PanicError struct {
+	Value any    // what it panicked with
+	Stack []byte // of its goroutine, as debug.Stack has it
 }
 
 // maxPanicBytes leaves room for the stack in what is kept of a panic.
 const maxPanicBytes = understudy.MaxErrorBytes / 4
 
-func (e *panicError) Error() string {
-	value := fmt.Sprint(e.value)
+func (e *PanicError) Error() string {
+	value := fmt.Sprint(e.Value)
 	if len(value) > maxPanicBytes {
 		value = fmt.Sprintf("%s … (%d bytes in all)", strings.ToValidUTF8(value[:maxPanicBytes], ""), len(value))
 	}
-	return fmt.Sprintf("panic: %s\n\n%s", value, e.stack)
+	return fmt.Sprintf("panic: %s\n\n%s", value, e.Stack)
+}
+
+// Judge is what a worker records of an attempt whose handler returned err, which
+// is ErrGoexit where it did not return, and a PanicError where it panicked. The
+// cause is why the job's context had ended by then, nil if it had not. Whoever
+// wraps handlers learns by it what becomes of the job; only the delay of a retry
+// is by chance.
+func Judge(job *understudy.Job, err, cause error) understudy.Outcome {
+	outcome := judge(job, err, cause)
+	outcome.Error = understudy.ErrorText(outcome.Error)
+	return outcome
 }
 
 // judge turns what a handler returned into an outcome. The cause is why the

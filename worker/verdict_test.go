@@ -47,7 +47,7 @@ func TestVerdicts(t *testing.T) {
 		"drained: discard":                {understudy.Discard(full), ErrDrained, 1, understudy.Discarded, "discard: mailbox full", 0},
 		"drained: snooze":                 {understudy.Snooze(1), ErrDrained, 1, understudy.Snoozed, "", 1},
 		"drained: retry after":            {understudy.RetryAfter(1, full), ErrDrained, 1, understudy.Released, "", 0},
-		"drained: panic":                  {&panicError{value: 1}, ErrDrained, 1, understudy.Released, "", 0},
+		"drained: panic":                  {&PanicError{Value: 1}, ErrDrained, 1, understudy.Released, "", 0},
 		"lease lost: nil":                 {nil, ErrLeaseLost, 1, understudy.Completed, "", 0},
 		"lease lost: an error":            {full, ErrLeaseLost, 3, understudy.Released, "", 0},
 		"cancelled: nil":                  {nil, ErrJobCancelled, 1, understudy.Completed, "", 0},
@@ -60,10 +60,10 @@ func TestVerdicts(t *testing.T) {
 		"time up: an error":               {full, timeUp, 1, understudy.Retried, "job timed out after 5s: mailbox full", backoff},
 		"time up, last attempt":           {context.DeadlineExceeded, timeUp, 3, understudy.Discarded, "job timed out after 5s", 0},
 		"time up: discard":                {understudy.Discard(full), timeUp, 1, understudy.Discarded, "discard: mailbox full", 0},
-		"goexit":                          {errGoexit, nil, 1, understudy.Retried, "the handler called runtime.Goexit", backoff},
+		"goexit":                          {ErrGoexit, nil, 1, understudy.Retried, "the handler called runtime.Goexit", backoff},
 	} {
 		job := &understudy.Job{ID: 1, Attempt: c.attempt, MaxAttempts: 3}
-		got := judge(job, c.err, c.cause)
+		got := Judge(job, c.err, c.cause)
 		if c.delay == backoff && got.Delay >= 800*time.Millisecond && got.Delay <= 1200*time.Millisecond {
 			got.Delay = backoff
 		}
@@ -78,12 +78,12 @@ func TestAnErrorThatCannotBeReadIsRetried(t *testing.T) {
 	t.Parallel()
 	var none *understudy.DiscardError // a typed nil, a mistake that handlers make
 	for _, err := range []error{none, &understudy.DiscardError{}, fmt.Errorf("%w", &understudy.RetryAfterError{})} {
-		got := judge(&understudy.Job{Attempt: 1, MaxAttempts: 3}, err, nil)
+		got := Judge(&understudy.Job{Attempt: 1, MaxAttempts: 3}, err, nil)
 		if got.Verdict != understudy.Retried {
 			t.Errorf("%T: %s, want retried", err, got.Verdict)
 		}
 	}
-	if got := judge(&understudy.Job{MaxAttempts: 3}, none, nil); !strings.Contains(got.Error, "*understudy.DiscardError") {
+	if got := Judge(&understudy.Job{MaxAttempts: 3}, none, nil); !strings.Contains(got.Error, "*understudy.DiscardError") {
 		t.Errorf("error %q does not name the type", got.Error)
 	}
 }

@@ -42,6 +42,8 @@ func TestThePageOfAJobFollowsItWithoutAReload(t *testing.T) {
 	tb.mark()
 	tb.click(opens("cancel"))
 	tb.says("#cancel", "its handler is told to stop")
+	ask[float64](tb, "window.opened = performance.now()")
+	tb.until("performance.now() - window.opened > 5000") // the page would have been read anew twice
 	if _, err := s.jobs.Cancel(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,7 @@ func TestPeopleLogInWithTheTokenAndOut(t *testing.T) {
 	if err := os.WriteFile(token, []byte("changed\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.end() // its streams end, and they do not come back
-	w.run()
-	tb.says("h1", "Log in")
+	tb.says("h1", "Log in") // its stream ended, and did not come back
 	tb.do(chromedp.SendKeys("#token", "changed\r"))
 	tb.says("#band", "Serving production")
 	tb.click(`form[action="/logout"] button`)

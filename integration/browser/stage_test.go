@@ -66,13 +66,16 @@ type worker struct {
 	proc   *process.Process
 }
 
-// start starts a worker in a role, "" for none.
+// start starts a worker in a role, "" for none, and waits until it serves.
 func (s *stage) start(role string, flags ...string) *worker {
 	s.t.Helper()
 	dir := s.t.TempDir()
 	w := &worker{stage: s, labels: kubelet.New(filepath.Join(dir, "podinfo")), flags: flags, log: filepath.Join(dir, "log"), addr: "127.0.0.1:0"}
 	w.label(role)
 	w.run()
+	if role != "" {
+		w.said("serving")
+	}
 	s.t.Cleanup(func() {
 		w.end()
 		if s.t.Failed() {
@@ -110,11 +113,12 @@ func (w *worker) run() {
 	cmd.Stdout, cmd.Stderr = log, log
 	w.proc, err = process.Start(cmd, syscall.SIGKILL)
 	w.must(err)
-	w.addr = w.listening()
+	w.addr = w.said("listening")
 }
 
-// listening waits for the address that the worker listens on.
-func (w *worker) listening() string {
+// said waits until the worker's log says something, and returns the address that
+// it says with it.
+func (w *worker) said(what string) string {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
@@ -123,7 +127,7 @@ func (w *worker) listening() string {
 		w.must(err)
 		for line := range strings.Lines(string(log)) {
 			var said struct{ Msg, Addr string }
-			if json.Unmarshal([]byte(line), &said) == nil && said.Msg == "listening" {
+			if json.Unmarshal([]byte(line), &said) == nil && said.Msg == what {
 				return said.Addr
 			}
 		}
@@ -131,7 +135,7 @@ func (w *worker) listening() string {
 			w.t.Fatalf("the worker ended: %v\n%s", w.proc.Err(), log)
 		}
 	}
-	w.t.Fatal("the worker does not listen")
+	w.t.Fatalf("the worker does not say %q", what)
 	return ""
 }
 

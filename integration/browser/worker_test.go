@@ -99,18 +99,21 @@ func TestAStreamComesBackAfterARestartOfTheWorker(t *testing.T) {
 	tb.says("#band", "Serving production")
 	tb.mark()
 	s.enqueue(store.NewJob{Kind: "echo"})
-	tb.says("#figures", "1") // of the process that ends
+	tb.untilCompleted(1)
 	w.end()
 	tb.says(".stream", "Not connected")
 	w.run()
-	tb.until(`document.querySelector(".stream").hidden`)
-	tb.says("#finished", "Nothing yet")
+	tb.until(`!document.querySelector(".stream").textContent`)
+	tb.untilCompleted(0) // by the process that began
 	tb.says("#band", "Serving production")
 	tb.same()
 }
 
 // jobsAtOnce is what finishes in ten seconds while people click.
 const jobsAtOnce, forSeconds = 10_000, 10
+
+// slowClick is many times what a click takes on a machine that does nothing else.
+const slowClick = 2 * time.Second
 
 func TestClicksAreAnsweredWhileTenThousandJobsFinish(t *testing.T) {
 	t.Parallel()
@@ -119,7 +122,11 @@ func TestClicksAreAnsweredWhileTenThousandJobsFinish(t *testing.T) {
 	tb := open(t, w.url("/"), desktop)
 	tb.says("#band", "Serving production")
 	took := tb.clickWhile(s)
-	t.Logf("%d clicks: answered after %s at the median, %s at most", len(took), took[len(took)/2], took[len(took)-1])
+	median := took[len(took)/2]
+	t.Logf("%d clicks: answered after %s at the median, %s at most", len(took), median, took[len(took)-1])
+	if median > slowClick {
+		t.Errorf("clicks were answered after %s at the median", median)
+	}
 	tb.untilCompleted(jobsAtOnce + len(took))
 	if shift := ask[float64](tb, "window.shifted"); shift > 0.1 { // "good", as web.dev/articles/cls has it
 		t.Errorf("the layout shifted by %.3f", shift)
