@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/understudy-worker/understudy/internal/pause"
 	"github.com/understudy-worker/understudy/internal/pgtest"
 	"github.com/understudy-worker/understudy/internal/process"
@@ -102,10 +104,25 @@ func (d *demo) end() {
 func (tb *tab) step(verb string) {
 	tb.t.Helper()
 	button := fmt.Sprintf(`form[data-key=%q] button`, verb)
-	tb.until(fmt.Sprintf(`document.querySelector(%q)?.disabled === false`, button))
+	tb.until(fmt.Sprintf(`document.querySelector(%q)?.matches(":enabled:not([aria-disabled=true])")`, button))
 	tb.click(button)
 	tb.says("#notice", "Begun: "+verb)
 	tb.until(`document.querySelector("#stage").innerText.includes("choose what happens next")`)
+}
+
+// toldWhyNot reaches the button of a step that cannot be done by keyboard, presses
+// it, and sees that the page says why nothing comes of it.
+func (tb *tab) toldWhyNot(verb string) {
+	tb.t.Helper()
+	button := fmt.Sprintf(`document.querySelector('form[data-key=%q] button')`, verb)
+	tb.until(button + `?.getAttribute("aria-disabled") === "true"`)
+	why := ask[string](tb, button+`.title`)
+	ask[bool](tb, button+`.focus(), true`)
+	if !ask[bool](tb, `document.activeElement === `+button) {
+		tb.t.Fatalf("the button of %s cannot be reached by keyboard", verb)
+	}
+	tb.do(chromedp.KeyEvent("\r"))
+	tb.says("#notice", why)
 }
 
 func TestTheDemoIsPlayedByItsButtonsAndItsPagesFollow(t *testing.T) {
@@ -118,6 +135,7 @@ func TestTheDemoIsPlayedByItsButtonsAndItsPagesFollow(t *testing.T) {
 	tb.says("#side-production", "1.0")
 	tb.says("#side-preview", "2.0")
 	tb.usable()
+	tb.toldWhyNot("undo")
 	tb.step("promote")
 	page.says("#band", "Version 2.0") // the active Service leads to it
 	page.says("#band", "Serving production")

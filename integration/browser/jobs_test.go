@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -88,4 +89,38 @@ func TestThePagesOfJobsCanBeUsedByEverybodyOnEveryScreen(t *testing.T) {
 // opens selects the button that opens a confirmation.
 func opens(name string) string {
 	return fmt.Sprintf("button[popovertarget=%q]:not([popovertargetaction])", name)
+}
+
+func TestAJobIsCancelledAfterAConfirmation(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	w := s.start("active")
+	id := s.enqueue(store.NewJob{Kind: "sleep", Args: map[string]int{"seconds": 600}})
+	tb := open(t, w.url(fmt.Sprintf("/jobs/%d", id)), desktop)
+	tb.says("h1", "running")
+	tb.click(opens("cancel"))
+	tb.click(`#cancel form button.danger`)
+	tb.says("h1", "cancelled")
+	if job, err := s.jobs.Job(t.Context(), id); err != nil || job.State != understudy.StateCancelled {
+		t.Errorf("the job is %s, error %v", job.State, err)
+	}
+}
+
+func TestMarkupInAJobIsTextOnEveryPage(t *testing.T) {
+	t.Parallel()
+	const markup = `</script></textarea><img src="/x" onerror="window.ran = true"><script>window.ran = true</script>`
+	s := newStage(t)
+	w := s.start("active")
+	tb := open(t, w.url("/"), desktop)
+	tb.says("#band", "Serving production")
+	odd := s.enqueue(store.NewJob{Kind: markup, Args: map[string]string{markup: markup}, UniqueKey: markup, Metadata: map[string]string{"m": markup}})
+	s.enqueue(store.NewJob{Kind: "fail", MaxAttempts: 1, Args: map[string]string{"message": markup}})
+	tb.says("#failures", markup) // live
+	for _, path := range []string{"/", "/jobs", fmt.Sprintf("/jobs/%d", odd)} {
+		tb.visit(w.url(path))
+		tb.says("main", markup)
+		if ask[bool](tb, `Boolean(window.ran) || document.querySelectorAll("main img, main script").length > 0`) {
+			t.Errorf("%s: the markup came to be", path)
+		}
+	}
 }
