@@ -86,9 +86,9 @@ func TestWithoutAReadableTokenNobodyIsLetIn(t *testing.T) {
 		o.Log = log
 		h := handler(t, o)
 		for _, authorization := range []string{"", "Bearer ", "Bearer secret"} {
-			ask(h, "GET", "/role", "Authorization", authorization).check(t, 500, "internal error: see the log")
+			ask(h, "GET", "/role", "Authorization", authorization).check(t, 503, "http.token_file cannot be used, and so nobody is let in: the log says why")
 		}
-		mustContain(t, name+": the log", out.String(), "level=ERROR", "/role", "token")
+		mustContain(t, name+": the log", out.String(), "level=ERROR", "http.token_file")
 		if got := ask(h, "GET", "/health/ready"); got.code != 200 {
 			t.Errorf("%s: a probe got %d", name, got.code)
 		}

@@ -79,7 +79,7 @@ func TestALeaseThatIsLateIsATrouble(t *testing.T) {
 	o.Worker = func() *understudy.WorkerStatus {
 		return &understudy.WorkerStatus{RenewedAt: time.Now().Add(-11 * time.Second), Unrecorded: 1001}
 	}
-	mustContain(t, "the page", page(t, o), "the lease, of 30s, was last renewed 11 s ago", "1001 outcomes wait to be recorded")
+	mustContain(t, "the page", page(t, o), "the lease, of 30s, was last renewed 11 s ago: can the database be reached?", "1001 outcomes wait to be recorded")
 	mustLack(t, "the page", page(t, o), "All is well")
 }
 

@@ -126,7 +126,7 @@ func (v *view) troubles() (all []string) {
 		all = append(all, "pod files: "+v.Podinfo.Err)
 	}
 	if age := time.Since(v.Work.RenewedAt); v.Phase == understudy.PhaseServing && !v.Work.RenewedAt.IsZero() && age > v.Lease/3 {
-		all = append(all, fmt.Sprintf("the lease, of %s, was last renewed %s ago", v.Lease, web.Span(age)))
+		all = append(all, fmt.Sprintf("the lease, of %s, was last renewed %s ago: can the database be reached? The log says more", v.Lease, web.Span(age)))
 	}
 	if v.Work.Unrecorded > tooManyUnrecorded {
 		all = append(all, fmt.Sprintf("%d outcomes wait to be recorded", v.Work.Unrecorded))

@@ -35,8 +35,11 @@ func Refuse(w http.ResponseWriter, r *http.Request, code int, why string) {
 		http.Error(w, why, code)
 		return
 	}
-	ownPages.Serve(w, r, slog.New(slog.DiscardHandler), code, "refusal", Page{Title: http.StatusText(code) + " · Understudy", Data: why})
+	ownPages.Serve(w, r, slog.New(slog.DiscardHandler), code, "refusal", Page{Title: http.StatusText(code) + " · Understudy", Data: refusal{http.StatusText(code), why}})
 }
+
+// refusal is what its page shows.
+type refusal struct{ Title, Why string }
 
 // ReadForm reads the fields of a request's body into its PostForm. Where they
 // cannot be read it answers, and returns false.

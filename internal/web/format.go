@@ -79,8 +79,10 @@ func Span(d time.Duration) string {
 // Took is a length of time to three digits.
 func Took(d time.Duration) string {
 	switch {
-	case d < 0:
+	case d <= 0:
 		return "0 ms"
+	case d < 100*time.Microsecond:
+		return "<0.1 ms"
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 	case d < time.Second:
@@ -120,7 +122,7 @@ func Short(text string) string {
 
 // Rate is a number of things a second.
 func Rate(perSecond float64) string {
-	if perSecond > 0 && perSecond < 10 {
+	if perSecond < 10 && perSecond != math.Trunc(perSecond) {
 		return fmt.Sprintf("%.1f", perSecond)
 	}
 	text, _ := Count(int64(math.Round(perSecond)))

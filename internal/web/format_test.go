@@ -16,7 +16,7 @@ func TestFiguresAreWrittenToBeRead(t *testing.T) {
 		"0 s": web.Span(900 * time.Millisecond), "59 s": web.Span(59*time.Second + 999*time.Millisecond), "1 min": web.Span(119 * time.Second),
 		"2 h": web.Span(2*time.Hour + 59*time.Minute), "3 d": web.Span(80 * time.Hour), "-5 s": web.Span(-5 * time.Second),
 		"0.3 ms": web.Took(320 * time.Microsecond), "15 ms": web.Took(15 * time.Millisecond), "1.5 s": web.Took(1480 * time.Millisecond),
-		"2 min": web.Took(2 * time.Minute), "0 ms": web.Took(-time.Second),
+		"2 min": web.Took(2 * time.Minute), "0 ms": web.Took(-time.Second), "<0.1 ms": web.Took(40 * time.Microsecond), "1": web.Rate(1),
 		"0": web.Rate(0), "0.2": web.Rate(0.2), "12": web.Rate(12.4), "5,000": web.Rate(5000),
 		"2026-01-02 02:04:05.006 UTC": web.Moment(time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.FixedZone("", 3600))),
 	} {

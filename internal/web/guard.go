@@ -33,15 +33,25 @@ func (s *site) admit(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	token, err := s.token()
 	switch {
 	case err != nil:
-		Fail(w, r, s.Log, err)
+		s.noToken(w, r, err)
 	case bears(r, token), loggedIn(r, token):
 		next.ServeHTTP(w, r.WithContext(withVisit(r.Context(), &visit{site: s, request: r, session: !bears(r, token)})))
 	case r.Method == http.MethodGet && WantsPage(r):
 		http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 	default:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="understudy"`)
-		Refuse(w, r, http.StatusUnauthorized, "a bearer token is needed: send the one in http.token_file")
+		why := "a bearer token is needed: send the one in http.token_file"
+		if r.Header.Get("Authorization") != "" {
+			why = "that is not the bearer token in http.token_file"
+		}
+		Refuse(w, r, http.StatusUnauthorized, why)
 	}
+}
+
+// noToken lets nobody in, and says where it lies.
+func (s *site) noToken(w http.ResponseWriter, r *http.Request, err error) {
+	s.Log.Error("http.token_file cannot be used, and nobody is let in", "err", err)
+	Refuse(w, r, http.StatusServiceUnavailable, "http.token_file cannot be used, and so nobody is let in: the log says why")
 }
 
 // visit is a request that was let in by the token.
@@ -82,7 +92,7 @@ func (s *site) token() (string, error) {
 		return "", err
 	}
 	if token = strings.TrimSpace(token); token == "" {
-		return "", errors.New("http.token_file is empty: write a token to it")
+		return "", errors.New("it is empty: write a token to it")
 	}
 	return token, nil
 }

@@ -203,14 +203,14 @@ func TestAViewerThatReadsNothingIsHungUpOnAndHoldsNobodyUp(t *testing.T) {
 func TestASlowViewerSkipsWhatIsOutOfDate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		s := newShow(t, func() web.Frame { n++; return web.Frame{Title: fmt.Sprint(n)} })
+		var n atomic.Int64
+		s := newShow(t, func() web.Frame { return web.Frame{Title: fmt.Sprint(n.Add(1))} })
 		v := view(t, s)
 		v.next()
-		time.Sleep(5 * time.Second)
+		time.Sleep(5500 * time.Millisecond)
 		v.next() // was on its way
-		if title, _ := v.next(); title != fmt.Sprint(n) {
-			t.Errorf("got frame %s, the last is %d", title, n)
+		if title, _ := v.next(); title != fmt.Sprint(n.Load()) {
+			t.Errorf("got frame %s, the last is %d", title, n.Load())
 		}
 	})
 }

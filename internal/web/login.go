@@ -75,7 +75,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	token, err := s.token()
 	switch {
 	case err != nil:
-		Fail(w, r, s.Log, err)
+		s.noToken(w, r, err)
 	case !same(strings.TrimSpace(r.PostForm.Get("token")), token):
 		s.Log.Warn("a login with a wrong token", "from", r.RemoteAddr)
 		s.askToken(w, r, http.StatusUnauthorized, loginForm{Next: next, Problem: "That is not the token in http.token_file."})

@@ -45,8 +45,39 @@ func New(o Options) http.Handler {
 			s.open[r.Method+" "+r.Path] = true
 		}
 	}
-	return headers(sameSite(bounded(s.guard(mux))))
+	return headers(sameSite(bounded(s.guard(inWords(mux)))))
 }
+
+// inWords has a browser told on a page what the mux says on a line: that there is
+// no such path, or no such method of it.
+func inWords(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" || !WantsPage(r) {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		said := &codeOnly{header: w.Header(), code: http.StatusOK}
+		mux.ServeHTTP(said, r)
+		switch said.code {
+		case http.StatusNotFound:
+			Refuse(w, r, said.code, "There is nothing at "+Short(r.URL.Path)+".")
+		case http.StatusMethodNotAllowed:
+			Refuse(w, r, said.code, Short(r.URL.Path)+" is not there to "+r.Method+", but to "+said.header.Get("Allow")+".")
+		default: // a redirect to the path without its dots and double slashes
+			w.WriteHeader(said.code)
+		}
+	})
+}
+
+// codeOnly is an answer without its body.
+type codeOnly struct {
+	header http.Header
+	code   int
+}
+
+func (c *codeOnly) Header() http.Header         { return c.header }
+func (c *codeOnly) WriteHeader(code int)        { c.code = code }
+func (c *codeOnly) Write(p []byte) (int, error) { return len(p), nil }
 
 // isOpen says whether a request needs no token: the mux adds HEAD to GET.
 func (s *site) isOpen(r *http.Request) bool {

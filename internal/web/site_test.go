@@ -45,17 +45,41 @@ func TestARefusalIsAPageForPeopleAndALineForPrograms(t *testing.T) {
 	mustContain(t, got.body, "refused: http.read_only is set", "<!doctype html>")
 }
 
-func TestAnErrorsTextStaysInTheLog(t *testing.T) {
+func TestWithoutAUsableTokenNobodyIsLetInAndTheKeyIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newSite(web.Options{Token: func() (string, error) { return "", errTest }})
 	for _, accept := range [][]string{nil, browser} {
-		got := ask(s, get("/page"), accept...)
-		if got.code != 500 || strings.Contains(got.body, errTest.Error()) {
-			t.Errorf("got %d %s", got.code, got.body)
+		for _, r := range []*http.Request{get("/page"), post("/login", "token", "x")} {
+			got := ask(s, r, accept...)
+			if got.code != 503 || strings.Contains(got.body, errTest.Error()) {
+				t.Errorf("got %d %s", got.code, got.body)
+			}
+			mustContain(t, got.body, "http.token_file cannot be used")
 		}
-		mustContain(t, got.body, "internal error: see the log")
 	}
-	mustContain(t, s.log.String(), errTest.Error(), "/page")
+	mustContain(t, s.log.String(), errTest.Error(), "http.token_file")
+}
+
+func TestABrowserIsToldOnAPageWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := newSite(web.Options{})
+	for _, c := range []struct {
+		request *http.Request
+		code    int
+		says    string
+	}{
+		{get("/nothing"), 404, "There is nothing at /nothing."},
+		{get("/change"), 405, "/change is not there to GET, but to POST."},
+	} {
+		got := ask(s, c.request, browser...)
+		if got.code != c.code || got.header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: got %d %v", c.request.URL, got.code, got.header)
+		}
+		mustContain(t, got.body, c.says, "<!doctype html>")
+	}
+	if got := ask(s, get("//page"), browser...); got.code != 307 && got.code != 301 || got.header.Get("Location") != "/page" {
+		t.Errorf("a path to be tidied: %d %v", got.code, got.header)
+	}
 }
 
 func TestAssetsMayBeKeptByTheirVersionAndNeedNoToken(t *testing.T) {

@@ -104,6 +104,7 @@
   function isLost(yes) {
     const text = yes ? "Not connected: what you see may be out of date. Trying again…" : "";
     if (lost.textContent !== text) lost.textContent = text;
+    root.toggleAttribute("data-lost", yes);
   }
 
   // A page is followed while it is seen, by its stream or by reading it anew: a
@@ -198,7 +199,7 @@
       const open = form.closest("[popover]");
       if (open) open.hidePopover();
     } catch {
-      say("Nobody answered: whether it was done is not known.", true);
+      say("Nobody answered: look whether it was done before you try again.", true);
     } finally {
       if (button && button.dataset.waits) { // else the server has said meanwhile whether it can be pressed
         button.disabled = false;
@@ -213,7 +214,7 @@
     clearTimeout(silence);
     notice.textContent = text;
     notice.className = bad ? "bad" : "good";
-    if (!bad) silence = setTimeout(() => { notice.textContent = ""; }, 8000);
+    if (!bad) silence = setTimeout(() => { notice.textContent = ""; }, 6000);
   }
 
   setInterval(() => tellAll(document), 1000);
