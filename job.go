@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -47,7 +48,11 @@ func ParseState(name string) (State, error) {
 			return s, nil
 		}
 	}
-	return "", fmt.Errorf("unknown job state %q: use one of %v", name, States)
+	names := make([]string, 0, len(States))
+	for _, s := range States {
+		names = append(names, string(s))
+	}
+	return "", fmt.Errorf("unknown job state %q: use one of %s", name, strings.Join(names, ", "))
 }
 
 // Priorities of a job: 1 is claimed first.

@@ -10,6 +10,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,5 +140,29 @@ func TestWhoeverLooksTakesNoneOfTheHandlersConnections(t *testing.T) {
 	}
 	if place := jobs.Place(); place.Target != "production" || place.Schema != schema {
 		t.Errorf("the jobs are said to be of %+v", place)
+	}
+}
+
+func TestATokenFileThatCannotBeUsedIsNamedAtTheStart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "token")
+	for _, c := range []struct{ content, want string }{
+		{"", "http.token_file: " + file + " is empty: write a token to it"},
+		{" \n", "http.token_file: " + file + " is empty: write a token to it"},
+		{"secret\n", ""},
+	} {
+		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkToken(reload.HTTP{TokenFile: file}); c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%q: got %v, want %q", c.content, err, c.want)
+		}
+	}
+	var usage *usageError
+	if err := checkToken(reload.HTTP{TokenFile: file + "-missing"}); !errors.As(err, &usage) || !strings.Contains(err.Error(), "http.token_file: open "+file) {
+		t.Errorf("one that is missing: %v", err)
+	}
+	if err := checkToken(reload.HTTP{}); err != nil {
+		t.Errorf("without one: %v", err)
 	}
 }

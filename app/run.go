@@ -49,6 +49,9 @@ func (a *application) run(ctx context.Context, config reload.Config) error {
 	if err := checkHandlers(config); err != nil {
 		return err
 	}
+	if err := checkToken(config.HTTP); err != nil {
+		return err
+	}
 	log := newLogger(a.Err, config.Log)
 	traces, err := a.newTraces(config.Version, log)
 	if err != nil {

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -82,6 +80,9 @@ func (a *application) tester(cmd *cobra.Command, t tryout) error {
 		return err
 	}
 	defer preview.pool.Close()
+	if err := checkToken(config.HTTP); err != nil {
+		return err
+	}
 	log := newLogger(cmd.ErrOrStderr(), config.Log)
 	page, err := tester.New(tester.Options{
 		Sides: [2]tester.Side{production.side("production", "Production", web.Blue), preview.side("preview", "Preview", web.Green)},
@@ -96,17 +97,6 @@ func (a *application) tester(cmd *cobra.Command, t tryout) error {
 	}
 	log.Info("listening", "addr", listener.Addr().String())
 	return page.Serve(cmd.Context(), listener)
-}
-
-// tokenOf reads the token anew for each request; nil if none is asked for.
-func tokenOf(config reload.HTTP) func() (string, error) {
-	if config.TokenFile == "" {
-		return nil
-	}
-	return func() (string, error) {
-		token, err := os.ReadFile(config.TokenFile)
-		return strings.TrimSpace(string(token)), err
-	}
 }
 
 // knownKinds are those that a worker with this configuration has handlers for,

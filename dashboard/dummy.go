@@ -33,6 +33,9 @@ func (s *site) dummy(w http.ResponseWriter, r *http.Request) {
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		s.Log.Warn("request", "method", r.Method, "path", r.URL.Path, "err", err)
 		web.Refuse(w, r, http.StatusServiceUnavailable, fmt.Sprintf("the database did not answer within %s: the job may be enqueued or not", enqueueTimeout))
+	case err != nil && !answered(err):
+		s.Log.Warn("request", "method", r.Method, "path", r.URL.Path, "err", err)
+		web.Refuse(w, r, http.StatusServiceUnavailable, "the database could not be asked: the log says why. The job may be enqueued or not")
 	case err != nil:
 		web.Fail(w, r, s.Log, err)
 	case web.WantsPage(r):

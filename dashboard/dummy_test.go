@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/dashboard"
 )
@@ -96,11 +98,21 @@ func TestAnInternalErrorStaysInTheLog(t *testing.T) {
 	o := options()
 	o.Log = log
 	o.Enqueue = func(context.Context, string, any) (int64, error) {
-		return 0, errors.New("permission denied for table ready_on_host_db.internal")
+		return 0, &pgconn.PgError{Message: "permission denied for table ready_on_host_db.internal"}
 	}
 	got := ask(handler(t, o), "POST", "/dummy")
 	got.check(t, 500, "internal error: see the log")
 	mustContain(t, "the log", out.String(), "level=ERROR", "/dummy", "permission denied for table")
+}
+
+func TestADatabaseThatCannotBeReachedIsSaidSo(t *testing.T) {
+	t.Parallel()
+	log, out := logged()
+	o := options()
+	o.Log = log
+	o.Enqueue = func(context.Context, string, any) (int64, error) { return 0, errors.New("dial db.internal: refused") }
+	ask(handler(t, o), "POST", "/dummy").check(t, 503, "the database could not be asked: the log says why. The job may be enqueued or not")
+	mustContain(t, "the log", out.String(), "db.internal")
 }
 
 func TestADatabaseThatDoesNotAnswerIsNotWaitedForLong(t *testing.T) {

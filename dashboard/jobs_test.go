@@ -149,7 +149,7 @@ func TestABadSearchIsExplainedOnThePage(t *testing.T) {
 		"before=-1":                          "before is &#34;-1&#34;: use the number of a job",
 		"before=0":                           "before is &#34;0&#34;",
 		"before=99999999999999999999":        "use the number of a job",
-		"state=nonsense&kind=mail":           "unknown job state &#34;nonsense&#34;: use one of [scheduled",
+		"state=nonsense&kind=mail":           "unknown job state &#34;nonsense&#34;: use one of scheduled, available",
 		"kind=%zz":                           "the address cannot be read",
 		"state=" + strings.Repeat("x", 5000): "unknown job state",
 	} {

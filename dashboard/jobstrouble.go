@@ -56,8 +56,6 @@ func (s *site) noSuchJob(w http.ResponseWriter, r *http.Request, why string) {
 // jobsFailed answers for jobs that could not be asked for.
 func (s *site) jobsFailed(w http.ResponseWriter, r *http.Request, jobs Jobs, err error) {
 	var refusal *store.Refusal
-	var answer *pgconn.PgError
-	var connecting *pgconn.ConnectError
 	again := []web.Link{{Text: "Try again", Path: r.URL.RequestURI()}}
 	if r.Method != http.MethodGet {
 		again = []web.Link{{Text: "See what became of it", Path: "/jobs/" + r.PathValue("id")}}
@@ -71,7 +69,7 @@ func (s *site) jobsFailed(w http.ResponseWriter, r *http.Request, jobs Jobs, err
 		})
 	case s.Jobs() != jobs: // the epoch ended in this moment, and its pool with it
 		s.nothingToShow(w, r)
-	case errors.As(err, &answer) && !errors.As(err, &connecting):
+	case answered(err):
 		web.Fail(w, r, s.Log, err)
 	default:
 		s.Log.Warn("request", "method", r.Method, "path", r.URL.Path, "err", err)
@@ -84,4 +82,11 @@ func (s *site) jobsFailed(w http.ResponseWriter, r *http.Request, jobs Jobs, err
 		}
 		s.troubled(w, r, http.StatusServiceUnavailable, trouble{Title: "No answer", Why: why, Links: again})
 	}
+}
+
+// answered says whether an error is what a database said to a statement.
+func answered(err error) bool {
+	var answer *pgconn.PgError
+	var connecting *pgconn.ConnectError
+	return errors.As(err, &answer) && !errors.As(err, &connecting)
 }

@@ -249,13 +249,13 @@ func TestWhatCannotBeSearchedForIsRefused(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)
 	for problem, search := range map[string]store.Search{
-		"text has 201 bytes, the limit is 200":                                  {Text: strings.Repeat("x", 201)},
-		"text has 202 bytes, the limit is 200":                                  {Text: strings.Repeat("é", 101)},
-		"text is not valid UTF-8":                                               {Text: "\xff"},
-		"text contains a NUL character":                                         {Text: "a\x00"},
-		"kind contains a NUL character":                                         {Kind: "a\x00"},
-		"queue is not valid UTF-8":                                              {Queue: "\xff"},
-		`unknown job state "nonsense": use one of [scheduled available running`: {State: "nonsense"},
+		"text has 201 bytes, the limit is 200":                                   {Text: strings.Repeat("x", 201)},
+		"text has 202 bytes, the limit is 200":                                   {Text: strings.Repeat("é", 101)},
+		"text is not valid UTF-8":                                                {Text: "\xff"},
+		"text contains a NUL character":                                          {Text: "a\x00"},
+		"kind contains a NUL character":                                          {Kind: "a\x00"},
+		"queue is not valid UTF-8":                                               {Queue: "\xff"},
+		`unknown job state "nonsense": use one of scheduled, available, running`: {State: "nonsense"},
 	} {
 		_, err := f.Search(t.Context(), search)
 		wantError(t, err, "search: "+problem)

@@ -36,7 +36,11 @@ func (s *story) takeKeys(ctx context.Context, steps chan<- step) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, io.EOF), key == ctrlD, verb == verbQuit:
+		case errors.Is(err, io.EOF):
+			s.say("the input has ended, and so does the demo: run it on a terminal, or with --script")
+			s.trouble.end(errQuit)
+			return nil
+		case key == ctrlD, verb == verbQuit:
 			s.trouble.end(errQuit)
 			return nil
 		case err != nil:

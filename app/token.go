@@ -1,0 +1,35 @@
+package app
+
+import (
+	"os"
+	"strings"
+
+	"github.com/understudy-worker/understudy/reload"
+)
+
+// checkToken finds out before anybody asks that the token cannot be used.
+func checkToken(config reload.HTTP) error {
+	read := tokenOf(config)
+	if read == nil {
+		return nil
+	}
+	token, err := read()
+	switch {
+	case err != nil:
+		return usagef("http.token_file: %w", err)
+	case token == "":
+		return usagef("http.token_file: %s is empty: write a token to it", config.TokenFile)
+	}
+	return nil
+}
+
+// tokenOf reads the token anew for each request; nil if none is asked for.
+func tokenOf(config reload.HTTP) func() (string, error) {
+	if config.TokenFile == "" {
+		return nil
+	}
+	return func() (string, error) {
+		token, err := os.ReadFile(config.TokenFile)
+		return strings.TrimSpace(string(token)), err
+	}
+}
