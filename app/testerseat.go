@@ -15,6 +15,7 @@ import (
 	"github.com/understudy-worker/understudy/internal/tester"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 // seatConns is how many connections a tester may take for each side: some may
@@ -83,16 +84,9 @@ func schemasLike(template string) *regexp.Regexp {
 // changed say. Another server or database takes another start of the tester.
 func renewLogin(read func() (reload.Target, error)) func(context.Context, *pgx.ConnConfig) error {
 	return func(_ context.Context, c *pgx.ConnConfig) error {
-		target, err := read()
-		if err != nil {
-			return nil // the login of before may be as good
+		if target, err := read(); err == nil { // else the login of before may be as good
+			supervisor.RenewLogin(c, target.DSN)
 		}
-		now, err := pgxpool.ParseConfig(target.DSN.Reveal())
-		if err != nil || now.ConnConfig.Host != c.Host || now.ConnConfig.Port != c.Port || now.ConnConfig.Database != c.Database {
-			return nil
-		}
-		c.User, c.Password = now.ConnConfig.User, now.ConnConfig.Password
-		c.TLSConfig, c.Fallbacks = now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
 		return nil
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -109,8 +111,12 @@ func tracedShell(t *testing.T, environ ...string) *shell {
 			}),
 			"fail":    understudy.HandlerFunc(func(context.Context, *understudy.Job) error { return errors.New("no such account") }),
 			"discard": understudy.HandlerFunc(func(context.Context, *understudy.Job) error { return understudy.Discard(errors.New("never")) }),
-			"snooze":  understudy.HandlerFunc(func(context.Context, *understudy.Job) error { return understudy.Snooze(time.Hour) }),
-			"panic":   understudy.HandlerFunc(func(context.Context, *understudy.Job) error { panic("out of cheese") }),
+			"busy": understudy.HandlerFunc(func(context.Context, *understudy.Job) error {
+				return understudy.RetryAfter(time.Hour, errors.New("full"))
+			}),
+			"exit":   understudy.HandlerFunc(func(context.Context, *understudy.Job) error { runtime.Goexit(); return nil }),
+			"snooze": understudy.HandlerFunc(func(context.Context, *understudy.Job) error { return understudy.Snooze(time.Hour) }),
+			"panic":  understudy.HandlerFunc(func(context.Context, *understudy.Job) error { panic("out of cheese") }),
 			"wait": understudy.HandlerFunc(func(ctx context.Context, _ *understudy.Job) error {
 				<-ctx.Done()
 				return ctx.Err()
@@ -121,12 +127,12 @@ func tracedShell(t *testing.T, environ ...string) *shell {
 }
 
 // works runs a worker until stop is called, which says how it ended.
-func (s *shell) works() (stop func() ran) {
+func (s *shell) works(flags ...string) (stop func() ran) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan ran, 1)
 	go func() {
-		ended <- s.runWith(ctx, nil, "run", "--role=active", "--http.addr=", "--worker.poll_interval=100ms", "--targets.production.drain_timeout=200ms")
+		ended <- s.runWith(ctx, nil, append([]string{"run", "--role=active", "--http.addr=", "--worker.poll_interval=100ms", "--targets.production.drain_timeout=200ms"}, flags...)...)
 	}()
 	stop = sync.OnceValue(func() ran {
 		cancel()
@@ -203,7 +209,7 @@ func TestASpanSaysHowItsAttemptEnded(t *testing.T) {
 	c := newCollector(t)
 	s := tracedShell(t, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+c.URL+"/v1/traces")
 	stop := s.works()
-	states := map[string]string{"ask": "completed", "fail": "retryable", "discard": "discarded", "snooze": "scheduled", "panic": "retryable"}
+	states := map[string]string{"ask": "completed", "fail": "retryable", "discard": "discarded", "snooze": "scheduled"}
 	for kind, state := range states {
 		s.becomes(s.puts(kind), state)
 	}
@@ -226,7 +232,7 @@ func TestASpanSaysHowItsAttemptEnded(t *testing.T) {
 	}
 	want := map[string]string{
 		"ask": "completed STATUS_CODE_UNSET ", "fail": "retried STATUS_CODE_ERROR no such account", "discard": "discarded STATUS_CODE_ERROR discard: never",
-		"snooze": "snoozed STATUS_CODE_UNSET ", "panic": "retried STATUS_CODE_ERROR the handler did not return",
+		"snooze":            "snoozed STATUS_CODE_UNSET ",
 		"wait " + cancelled: "cancelled STATUS_CODE_UNSET ", "wait " + released: "released STATUS_CODE_UNSET ",
 		"fail " + last: "discarded STATUS_CODE_ERROR no such account",
 	}
@@ -240,7 +246,48 @@ func TestASpanSaysHowItsAttemptEnded(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if panics := c.named("panic"); len(panics) != 1 || len(panics[0].Events) != 1 {
+}
+
+func TestASpanHasTheOutcomeAndTheErrorOfItsJobsRow(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t)
+	s := tracedShell(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)
+	stop := s.works()
+	for kind, state := range map[string]string{"busy": "retryable", "discard": "discarded", "snooze": "scheduled", "ask": "completed"} {
+		s.becomes(s.puts(kind), state)
+	}
+	for _, kind := range []string{"fail", "panic", "exit"} {
+		s.becomes(s.puts(kind, "max_attempts => 1"), "discarded")
+	}
+	cancelled := s.puts("wait")
+	s.becomes(cancelled, "running")
+	s.ok("jobs", "cancel", cancelled)
+	s.becomes(cancelled, "cancelled")
+	stop()
+	stop = s.works("--worker.job_timeout=100ms")
+	s.becomes(s.puts("wait", "max_attempts => 1"), "discarded")
+	stop()
+
+	states := map[string]string{"retried": "retryable", "discarded": "discarded", "snoozed": "scheduled", "cancelled": "cancelled", "completed": "completed"}
+	got := map[string]string{}
+	for _, span := range c.spans {
+		if outcome := span.attributes["understudy.job.outcome"]; outcome != "" {
+			got[span.attributes["messaging.message.id"]+" "+span.Name] = states[outcome] + ": " + span.Status.GetMessage() + span.attributes["understudy.job.reason"]
+		}
+	}
+	rows, err := s.pool.Query(t.Context(), "SELECT id || ' ' || kind, state || ': ' || coalesce(last_error, '') FROM "+quoted(s.production)+".jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	var job, told string
+	if _, err = pgx.ForEachRow(rows, []any{&job, &told}, func() error { want[job] = told; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) != 9 {
+		t.Errorf("%d rows and %d spans (-row +span):\n%s", len(want), len(got), diff)
+	}
+	if panics := c.named("panic"); len(panics) != 1 || len(panics[0].Events) != 1 || !strings.Contains(panics[0].Status.GetMessage(), "out of cheese") {
 		t.Errorf("the panic is not told: %v", panics)
 	}
 }

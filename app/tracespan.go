@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -24,6 +22,7 @@ const (
 	maxAttemptsKey = attribute.Key("understudy.job.max_attempts")
 	kindKey        = attribute.Key("understudy.job.kind")
 	outcomeKey     = attribute.Key("understudy.job.outcome")
+	reasonKey      = attribute.Key("understudy.job.reason") // why it was cancelled
 	roleKey        = attribute.Key("understudy.role")
 	targetKey      = attribute.Key("understudy.target")
 	schemaKey      = attribute.Key("understudy.schema")
@@ -45,68 +44,41 @@ func placeAttributes(place understudy.Place) trace.SpanStartEventOption {
 	)
 }
 
-// Handle calls the handler under a span. Whatever the handler does, a panic too,
-// its caller sees as without.
+// Handle calls the handler under a span. A panic becomes the error that the worker
+// would make of it.
 func (h *tracedHandler) Handle(ctx context.Context, job *understudy.Job) error {
 	ctx, span := h.tracer.Start(continued(ctx, job), job.Kind, trace.WithSpanKind(trace.SpanKindConsumer), h.place, trace.WithAttributes(
 		semconv.MessagingMessageID(strconv.FormatInt(job.ID, 10)), semconv.MessagingDestinationName(job.Queue),
 		kindKey.String(job.Kind), attemptKey.Int(job.Attempt), maxAttemptsKey.Int(job.MaxAttempts),
 	))
-	defer span.End() // it notes a panic, and lets it pass
-	returned := false
+	defer span.End()
+	err := worker.ErrGoexit // what it stays if the handler ends its goroutine
 	defer func() {
-		if !returned {
-			conclude(span, charged(job), "the handler did not return")
+		if span.IsRecording() {
+			conclude(span, job, err, context.Cause(ctx))
 		}
 	}()
-	err := h.next.Handle(ctx, job)
-	returned = true
-	if span.IsRecording() {
-		outcome, reason := outcomeOf(job, err, context.Cause(ctx))
-		conclude(span, outcome, reason)
-	}
+	err = worker.Call(ctx, h.next, job)
 	return err
 }
 
-// conclude says how the attempt ended. What charges nobody is no error.
-func conclude(span trace.Span, outcome understudy.Verdict, reason string) {
-	span.SetAttributes(outcomeKey.String(outcome.String()))
-	if outcome == understudy.Retried || outcome == understudy.Discarded {
-		span.SetStatus(codes.Error, understudy.ErrorText(reason))
+// conclude says how the attempt ended, as the job's row does. What charges nobody
+// is no error of the span.
+func conclude(span trace.Span, job *understudy.Job, err, cause error) {
+	outcome := worker.Judge(job, err, cause)
+	if job.MarkedCompleted() { // and nothing undoes that
+		outcome = understudy.Outcome{Job: job, Verdict: understudy.Completed}
 	}
-}
-
-// outcomeOf is what the worker is going to make of what a handler returned, and
-// the handler's reason. The cause is why the job's context had ended, if it had.
-func outcomeOf(job *understudy.Job, err, cause error) (outcome understudy.Verdict, reason string) {
-	defer func() {
-		if r := recover(); r != nil { // a handler's own error type may panic
-			outcome, reason = charged(job), fmt.Sprintf("the handler's error, a %T, cannot be read", err)
-		}
-	}()
-	var discard *understudy.DiscardError
-	var snooze *understudy.SnoozeError
+	span.SetAttributes(outcomeKey.String(outcome.Verdict.String()))
 	switch {
-	case err == nil:
-		return understudy.Completed, ""
-	case cause == worker.ErrJobCancelled:
-		return understudy.Cancelled, err.Error()
-	case errors.As(err, &discard):
-		return understudy.Discarded, err.Error()
-	case errors.As(err, &snooze):
-		return understudy.Snoozed, err.Error()
-	case cause == worker.ErrDrained, cause == worker.ErrLeaseLost:
-		return understudy.Released, err.Error()
+	case outcome.Verdict == understudy.Retried, outcome.Verdict == understudy.Discarded:
+		span.SetStatus(codes.Error, outcome.Error)
+	case outcome.Error != "":
+		span.SetAttributes(reasonKey.String(outcome.Error))
 	}
-	return charged(job), err.Error()
-}
-
-// charged is the outcome of a failure.
-func charged(job *understudy.Job) understudy.Verdict {
-	if job.Attempt >= job.MaxAttempts {
-		return understudy.Discarded
+	if panicked, ok := err.(*worker.PanicError); ok {
+		span.RecordError(panicked)
 	}
-	return understudy.Retried
 }
 
 // continued is ctx in the trace of who enqueued the job, where its metadata holds

@@ -53,6 +53,11 @@ func TestCountsTellQueuesKindsAndStatesApart(t *testing.T) {
 	if diff := cmp.Diff(want, counts); diff != "" || err != nil {
 		t.Errorf("counts (-want +got):\n%s, error %v", diff, err)
 	}
+	tally, err := f.Tally(t.Context(), 4)
+	all := store.Tally{Jobs: map[understudy.State]int64{"available": 4, "scheduled": 1, "completed": 1, "retryable": 1, "running": 1}}
+	if diff := cmp.Diff(all, tally); diff != "" || err != nil {
+		t.Errorf("the tally (-want +got):\n%s, error %v", diff, err)
+	}
 	waits, err := f.Due(t.Context())
 	if err != nil || len(waits) != 2 {
 		t.Fatalf("due are %+v, error %v", waits, err)
@@ -60,6 +65,27 @@ func TestCountsTellQueuesKindsAndStatesApart(t *testing.T) {
 	for _, d := range waits {
 		if jobs := map[string]int64{"default": 2, "other": 1}[d.Queue]; d.Jobs != jobs || d.OldestSeconds < 0 || d.OldestSeconds > 60 {
 			t.Errorf("due is %+v", d)
+		}
+	}
+}
+
+func TestATallyStopsAtItsLimitAndSaysOfWhichStatesThereMayBeMore(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	var due, later []store.NewJob
+	for range 10 {
+		due, later = append(due, store.NewJob{Kind: "a"}), append(later, store.NewJob{Kind: "a", ScheduledAt: time.Now().Add(time.Hour)})
+	}
+	f.enqueue(t, due...)
+	ids := f.enqueue(t, later...)
+	f.makeDue(t, ids[0]) // not moved to ready yet: nobody claims
+	for limit, want := range map[int]store.Tally{
+		3:  {Jobs: map[understudy.State]int64{"available": 3 + 1, "scheduled": 3 - 1}, More: []understudy.State{"scheduled", "retryable", "available"}},
+		11: {Jobs: map[understudy.State]int64{"available": 10 + 1, "scheduled": 9}},
+		1:  {Jobs: map[understudy.State]int64{"available": 1 + 1}, More: []understudy.State{"scheduled", "retryable", "available"}},
+	} {
+		if got, err := f.Tally(t.Context(), limit); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("at %d: %v (-want +got):\n%s", limit, err, cmp.Diff(want, got))
 		}
 	}
 }

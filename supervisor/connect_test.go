@@ -61,3 +61,22 @@ func TestATargetThatCannotBeConnectedToShowsWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+func TestAConnectionUsesANewLoginOfItsOwnDatabaseAlone(t *testing.T) {
+	t.Parallel()
+	for dsn, want := range map[string]string{
+		"postgres://new:b@db.example:5432/shop":    "new b",
+		"postgres://new:b@other.example/shop":      "old a",
+		"postgres://new:b@db.example:5433/shop":    "old a",
+		"postgres://new:b@db.example/shop_2":       "old a",
+		"postgres://new:b@db.example:no-port/shop": "old a",
+	} {
+		config, err := pgx.ParseConfig("postgres://old:a@db.example/shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if supervisor.RenewLogin(config, reload.Secret(dsn)); config.User+" "+config.Password != want {
+			t.Errorf("%s: it logs in as %s %s, want %s", dsn, config.User, config.Password, want)
+		}
+	}
+}

@@ -109,17 +109,26 @@ func (p *place) follow(target reload.Target) {
 	}
 }
 
-// refresh lets a new connection use the login and the certificates of now: those
-// are in files that the DSN names, and are renewed before they expire. Where they
-// cannot be read, those of before are as good.
+// refresh lets a new connection use the login of now.
 func (p *place) refresh(_ context.Context, c *pgx.ConnConfig) error {
-	now, err := pgxpool.ParseConfig(p.dsn.Load().Reveal())
-	if err != nil {
-		return nil
-	}
-	c.User, c.Password = now.ConnConfig.User, now.ConnConfig.Password
-	c.TLSConfig, c.Fallbacks = now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
+	RenewLogin(c, *p.dsn.Load())
 	return nil
+}
+
+// RenewLogin lets a connection that is about to be made use the login and the
+// certificates of now: those are in files that the DSN names, and are renewed
+// before they expire. Where they cannot be read, those of before are as good. A
+// DSN of another server or database changes nothing.
+func RenewLogin(c *pgx.ConnConfig, dsn reload.Secret) {
+	config, err := pgxpool.ParseConfig(dsn.Reveal())
+	if err != nil {
+		return
+	}
+	now := config.ConnConfig
+	if now.Host == c.Host && now.Port == c.Port && now.Database == c.Database {
+		c.User, c.Password = now.User, now.Password
+		c.TLSConfig, c.Fallbacks = now.TLSConfig, now.Fallbacks
+	}
 }
 
 // samePlace says whether two targets differ in nothing but the login.

@@ -79,7 +79,7 @@ func (o *order) carryOut(ctx context.Context) (receipt, error) {
 	case errors.As(err, &refusal):
 		return receipt{}, err
 	}
-	return receipt{}, &enqueueError{trouble: o.side.trouble(place, err), nothing: nothingDone(err), err: err}
+	return receipt{}, &enqueueError{trouble: o.side.trouble(place, err, enqueueTimeout), nothing: nothingDone(err), err: err}
 }
 
 // enqueueError is a failure to enqueue.

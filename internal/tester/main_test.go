@@ -151,6 +151,8 @@ type side struct {
 	Workers                        []store.WorkerRow
 	Counts                         map[string]int64
 	Due                            int64
+	More                           []string
+	CountedAt                      *time.Time `json:"counted_at"`
 	Jobs                           []store.RecentJob
 }
 

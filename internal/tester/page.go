@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/understudy-worker/understudy"
@@ -36,8 +37,9 @@ type sideView struct {
 	*Side
 	Place   Place
 	Trouble *Trouble
-	Due     int64
+	Due     count
 	Counts  []count
+	Counted counted
 	Workers []store.WorkerRow
 	More    int // live workers that are not listed
 	Jobs    []jobView
@@ -47,6 +49,16 @@ type sideView struct {
 type count struct {
 	State understudy.State
 	Jobs  int64
+	Known bool
+	More  bool // there may be more
+}
+
+// counted says how the jobs were counted.
+type counted struct {
+	At     time.Time // zero where they are not
+	Took   time.Duration
+	Late   bool // the last time took longer than Took
+	Slowly bool // so that they are not counted with every look
 }
 
 // jobView is one of the last jobs.
@@ -61,10 +73,6 @@ type jobView struct {
 type stageView struct {
 	State
 	ReadOnly bool
-	// For is how long Doing has been going on. It is told by the server, so that
-	// the buttons are sent again while a step is under way: the script of the
-	// pages enables the one that was pressed.
-	For string
 }
 
 func (t *Tester) index(w http.ResponseWriter, r *http.Request) {
@@ -106,11 +114,7 @@ func (t *Tester) stageView() *stageView {
 	if t.Stage == nil {
 		return nil
 	}
-	v := &stageView{State: t.Stage.State(), ReadOnly: t.ReadOnly}
-	if v.Doing != "" {
-		v.For = web.Span(time.Since(v.Since))
-	}
-	return v
+	return &stageView{State: t.Stage.State(), ReadOnly: t.ReadOnly}
 }
 
 func (t *Tester) views(looks [2]look) [2]sideView {
@@ -123,15 +127,19 @@ func (t *Tester) views(looks [2]look) [2]sideView {
 
 // view is a side as the page shows it.
 func view(side *Side, l look) sideView {
-	v := sideView{Side: side, Place: l.place, Trouble: l.trouble, Due: l.due, Workers: l.workers}
+	v := sideView{Side: side, Place: l.place, Trouble: l.trouble, Workers: l.workers}
 	if l.began.IsZero() {
 		v.Trouble = unasked
 	}
 	if v.More = len(l.workers) - shownWorkers; v.More > 0 {
 		v.Workers = l.workers[:shownWorkers]
 	}
+	v.Counted = counted{At: l.counts.at, Took: l.counts.took, Late: l.counts.late, Slowly: l.counts.took > quickly}
 	for _, state := range understudy.States {
-		v.Counts = append(v.Counts, count{state, l.counts[state]})
+		c := count{state, l.counts.Jobs[state], !l.counts.at.IsZero(), slices.Contains(l.counts.More, state)}
+		if v.Counts = append(v.Counts, c); state == understudy.StateAvailable {
+			v.Due = c
+		}
 	}
 	for _, job := range l.jobs {
 		v.Jobs = append(v.Jobs, viewJob(job))

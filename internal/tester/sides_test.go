@@ -163,7 +163,7 @@ func TestASideThatDoesNotAnswerHoldsUpNothing(t *testing.T) {
 	if production.Problem != nil {
 		t.Errorf("production: %+v", production.Problem)
 	}
-	if p := preview.Problem; p == nil || !strings.Contains(p.Error(), "Start preview.") || preview.Database != "shop" {
+	if p := preview.Problem; p == nil || p.Error() != "The server does not answer. Start preview." || preview.Database != "shop" {
 		t.Errorf("preview: %+v", preview)
 	}
 }

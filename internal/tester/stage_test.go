@@ -50,7 +50,7 @@ func TestThePageShowsARolloutAndDrivesIt(t *testing.T) {
 	b := newBench(t, func(b *bench) { b.options.Stage = stage })
 	page := b.page()
 	b.contains("the page", page, "Rollout", "idle", "2.0: &lt;here&gt;", `href="http://127.0.0.1:8000"`,
-		`<button>Promote</button>`, `<button disabled title="nothing was &lt;promoted&gt;">Undo</button>`,
+		`<button>Promote</button>`, `<button aria-disabled="true" title="nothing was &lt;promoted&gt;">Undo</button>`,
 		`<span class="tag blue">active</span>`, `<span class="tag grey">no role</span>`)
 	promote := url.Values{"verb": {"promote"}}
 	if got := b.do("POST", "/stage", promote); got.code != http.StatusAccepted || got.body != "{\"verb\":\"promote\"}\n" {

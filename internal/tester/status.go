@@ -2,6 +2,7 @@ package tester
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/internal/web"
@@ -24,7 +25,11 @@ type sideReport struct {
 	Workers []store.WorkerRow          `json:"workers"`
 	Counts  map[understudy.State]int64 `json:"counts"`
 	Due     int64                      `json:"due"`
-	Jobs    []store.RecentJob          `json:"jobs"`
+	// More are the states of which there are that many or more.
+	More []understudy.State `json:"more,omitempty"`
+	// CountedAt is when they were counted; nil where they are not.
+	CountedAt *time.Time        `json:"counted_at"`
+	Jobs      []store.RecentJob `json:"jobs"`
 }
 
 // unasked is the trouble of a side that has not answered yet.
@@ -34,7 +39,11 @@ func (t *Tester) status(w http.ResponseWriter, r *http.Request) {
 	body := report{Version: t.Version, ReadOnly: t.ReadOnly}
 	for i, l := range t.looks(r.Context(), 2*askTimeout) { // also behind a question that is under way
 		side := sideReport{
-			Name: t.Sides[i].Name, Place: l.place, Problem: l.trouble, Workers: l.workers, Counts: l.counts, Due: l.due, Jobs: l.jobs,
+			Name: t.Sides[i].Name, Place: l.place, Problem: l.trouble, Workers: l.workers, Jobs: l.jobs,
+			Counts: l.counts.Jobs, Due: l.counts.due(), More: l.counts.More,
+		}
+		if at := l.counts.at.UTC(); !at.IsZero() {
+			side.CountedAt = &at
 		}
 		if l.began.IsZero() {
 			side.Problem = unasked

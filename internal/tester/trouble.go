@@ -7,13 +7,17 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/understudy-worker/understudy/internal/web"
 )
 
-// trouble says in words for people what an error means for a side.
-func (s *Side) trouble(place Place, err error) *Trouble {
+// trouble says in words for people what an error means for a side that was asked
+// for no longer than the limit.
+func (s *Side) trouble(place Place, err error, limit time.Duration) *Trouble {
 	var said *Trouble
 	var connect *pgconn.ConnectError
 	var answer *pgconn.PgError
@@ -26,11 +30,19 @@ func (s *Side) trouble(place Place, err error) *Trouble {
 		return &Trouble{What: fmt.Sprintf("Schema %s is not there, or is not migrated.", place.Schema), Do: s.Advice.Unmigrated}
 	case errors.As(err, &answer) && answer.Code == pgerrcode.InsufficientPrivilege:
 		return &Trouble{What: fmt.Sprintf("The login may not do that: %s.", answer.Message), Do: "Grant it, or use another login."}
-	case errors.Is(err, context.DeadlineExceeded):
+	case pgconn.Timeout(err): // by a connection that was made
+		return &Trouble{What: fmt.Sprintf("It took longer than %s to answer: the server is busy.", web.Span(limit)), Do: busyAdvice}
+	case late(err):
 		return &Trouble{What: "The server does not answer.", Do: s.Advice.Unreachable}
 	}
 	return &Trouble{What: fmt.Sprintf("It cannot be asked: %s.", reason(err)), Do: s.Advice.Unreachable}
 }
+
+// busyAdvice is what to do where a server answers, but not in time.
+const busyAdvice = "Wait, or see what it does: the view pg_stat_activity tells."
+
+// late says whether an error means that time was over.
+func late(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 // notMigrated says whether an SQLSTATE is that of a schema which is not there,
 // or lacks what migrations bring.
@@ -52,7 +64,7 @@ func reason(err error) string {
 		return unknown.Error()
 	case errors.As(err, &network):
 		return network.Error()
-	case errors.Is(err, context.DeadlineExceeded):
+	case late(err):
 		return "no answer"
 	}
 	return strings.Join(strings.Fields(err.Error()), " ")

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -26,8 +25,7 @@ type look struct {
 	place   Place
 	trouble *Trouble // nil where it could be seen
 	workers []store.WorkerRow
-	counts  map[understudy.State]int64
-	due     int64
+	counts  counts
 	jobs    []store.RecentJob
 }
 
@@ -35,7 +33,8 @@ type look struct {
 // a slow one has one question to answer at a time.
 type watch struct {
 	*Side
-	asked chan struct{}
+	asked   chan struct{}
+	counter counter // of run's
 
 	mu     sync.Mutex
 	latest look
@@ -103,8 +102,11 @@ func (w *watch) look(ctx context.Context) look {
 	if l.place, err = w.Find(ctx); err == nil {
 		err = l.read(ctx)
 	}
+	if err == nil {
+		l.counts, err = w.counter.count(ctx, l.place)
+	}
 	if err != nil {
-		return look{began: l.began, place: l.place, trouble: w.trouble(l.place, err)}
+		return look{began: l.began, place: l.place, trouble: w.trouble(l.place, err, askTimeout)}
 	}
 	return l
 }
@@ -113,15 +115,6 @@ func (l *look) read(ctx context.Context) error {
 	var err error
 	if l.workers, err = l.place.Store.Live(ctx); err != nil {
 		return err
-	}
-	counts, err := l.place.Store.Counts(ctx)
-	if err != nil {
-		return err
-	}
-	l.counts = map[understudy.State]int64{}
-	for _, c := range counts {
-		l.counts[c.State] += c.Count
-		l.due += c.Due
 	}
 	l.jobs, err = l.place.Store.RecentJobs(ctx, lastJobs)
 	return err

@@ -35,6 +35,16 @@ SELECT queue, count(*) AS jobs, extract(epoch FROM now() - min(run_at))::float8 
 -- name: depth
 SELECT count(*) FROM (SELECT FROM {schema}.ready LIMIT $1) AS waiting;
 
+-- name: tally
+SELECT 'ready' AS read, 'available' AS state, count(*) AS jobs FROM (SELECT FROM {schema}.ready LIMIT $1) AS waiting
+UNION ALL
+SELECT 'later', CASE WHEN run_at > now() THEN state ELSE 'available' END, count(*)
+FROM (SELECT run_at, state FROM {schema}.later ORDER BY run_at LIMIT $1) AS waiting GROUP BY 2
+UNION ALL
+SELECT 'running', 'running', count(*) FROM {schema}.running_jobs r JOIN {schema}.open_jobs j ON j.id = r.id AND j.requeues = r.requeues
+UNION ALL
+SELECT 'finished', state, sum(jobs)::bigint FROM {schema}.finished_counts GROUP BY state;
+
 -- name: live_workers
 SELECT role, count(*) AS workers FROM {schema}.workers
 WHERE state IN ('serving', 'draining') AND lease_until > now() GROUP BY role;
