@@ -45,7 +45,10 @@ type receipt struct {
 
 // enqueue enqueues jobs of one kind into one side.
 func (t *Tester) enqueue(w http.ResponseWriter, r *http.Request) {
-	o, err := t.readOrder(r)
+	if !web.ReadForm(w, r) {
+		return
+	}
+	o, err := t.readOrder(r.PostForm)
 	if err != nil {
 		web.Refuse(w, r, http.StatusBadRequest, err.Error())
 		return
@@ -118,26 +121,23 @@ func (t *Tester) refuse(w http.ResponseWriter, r *http.Request, side *Side, err 
 }
 
 // readOrder reads what a form asks for. Its errors say what to write instead.
-func (t *Tester) readOrder(r *http.Request) (*order, error) {
-	if err := r.ParseForm(); err != nil {
-		return nil, fmt.Errorf("the request cannot be read: %w", err)
-	}
-	side, err := t.side(r.PostForm.Get("side"))
+func (t *Tester) readOrder(form url.Values) (*order, error) {
+	side, err := t.side(form.Get("side"))
 	if err != nil {
 		return nil, err
 	}
-	count, err := readCount(r.PostForm.Get("count"))
+	count, err := readCount(form.Get("count"))
 	if err != nil {
 		return nil, err
 	}
-	args, err := readArgs(r.PostForm.Get("args"))
+	args, err := readArgs(form.Get("args"))
 	if err != nil {
 		return nil, err
 	}
 	if total := len(args) * count; total > maxArgsBytes {
 		return nil, fmt.Errorf("args of %d bytes for %d jobs are %d bytes: at most %d go into one request", len(args), count, total, maxArgsBytes)
 	}
-	kind := strings.TrimSpace(r.PostForm.Get("kind"))
+	kind := strings.TrimSpace(form.Get("kind"))
 	if kind == "" {
 		return nil, errors.New("kind is empty: name the handler that is to work the jobs, such as echo")
 	}

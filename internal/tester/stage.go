@@ -59,7 +59,10 @@ type asked struct {
 
 // act begins a step of the rollout.
 func (t *Tester) act(w http.ResponseWriter, r *http.Request) {
-	verb := r.PostFormValue("verb")
+	if !web.ReadForm(w, r) {
+		return
+	}
+	verb := r.PostForm.Get("verb")
 	known := slices.ContainsFunc(t.Stage.State().Steps, func(s Step) bool { return s.Verb == verb })
 	if !known {
 		web.Refuse(w, r, http.StatusBadRequest, "verb "+quote(verb)+" is unknown: GET /api/status lists the steps")
