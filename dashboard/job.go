@@ -98,16 +98,6 @@ func (v *jobView) History() []attemptLine {
 	return lines
 }
 
-// LastError is the last attempt's error, where no attempt that is listed has it.
-func (v *jobView) LastError() string {
-	for _, a := range v.Attempts {
-		if a.Error == v.JobRow.LastError {
-			return ""
-		}
-	}
-	return v.JobRow.LastError
-}
-
 // HasMetadata says whether the enqueuer kept anything with the job.
 func (v *jobView) HasMetadata() bool { return len(v.Metadata) > 0 && string(v.Metadata) != "{}" }
 

@@ -16,7 +16,7 @@ func TestAPodIsNotReadyBeforeItsEpochIsInTheDatabase(t *testing.T) {
 	_, err = tx.Exec(t.Context(), pl.sql("LOCK TABLE {schema}.workers IN ACCESS EXCLUSIVE MODE"))
 	th.do(err)
 	p := th.start("a", "active")
-	th.until("it tries to serve", func(context.Context) bool { return strings.Contains(p.process().output(), `"msg":"serving"`) })
+	th.until("it tries to serve", func(context.Context) bool { return strings.Contains(p.process().output(), `"msg":"epoch begins"`) })
 	if _, err := p.get(t.Context(), "/health/ready"); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("the readiness probe says %v, want 503", err)
 	}

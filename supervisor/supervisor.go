@@ -197,7 +197,7 @@ func (r *run) begin() {
 	r.epoch = r.startEpoch(r.ready)
 	r.ready = nil
 	r.observe("swap", time.Since(r.changed))
-	r.logEpoch("serving")
+	r.logEpoch("epoch begins")
 }
 
 // ended clears up after an epoch. Its place is kept if it is wanted again.

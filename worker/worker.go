@@ -89,6 +89,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return w.unopened(ctx, err)
 	}
 	w.setState(StateServing)
+	w.options.Log.Info("serving")
 	e := w.begin(ctx)
 	select {
 	case <-ctx.Done():

@@ -198,7 +198,7 @@ func (s *story) previewSide() tester.Side {
 				return tester.At(s.pool, s.board.preview(r))
 			}
 			place, err := tester.At(s.pool, "")
-			return place, errors.Join(err, &tester.Trouble{What: "No version is in preview.", Do: fmt.Sprintf("Make one: %q, above.", "New version")})
+			return place, errors.Join(err, &tester.Trouble{Usual: true, What: "No version is in preview.", Do: fmt.Sprintf("Make one: %q, above.", "New version")})
 		},
 		Advice: tester.Advice{
 			Unreachable: "The demo's Postgres has gone: end the demo, and start it again.",

@@ -100,6 +100,8 @@ type Advice struct {
 type Trouble struct {
 	What string `json:"what"`
 	Do   string `json:"do"`
+	// Usual says that it is no more than how things are.
+	Usual bool `json:"-"`
 }
 
 func (t *Trouble) Error() string {
