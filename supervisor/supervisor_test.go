@@ -107,11 +107,14 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// serving waits until the status says so, and Serve, which runs beside it, has
+// begun.
 func (s *stage) serving(role, target string) {
 	s.t.Helper()
 	until(s.t, "serving "+target+" as "+role, func() bool {
-		now := s.sup.Status()
-		return now.Phase == understudy.PhaseServing && now.Serving.Role == role && now.Serving.Target == target
+		now, events := s.sup.Status(), s.history()
+		return now.Phase == understudy.PhaseServing && now.Serving.Role == role && now.Serving.Target == target &&
+			len(events) > 0 && events[len(events)-1] == "begin "+role+" "+target
 	})
 }
 
