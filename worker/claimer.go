@@ -48,12 +48,15 @@ func (c *claimer) run(serving, claiming context.Context) {
 	}
 }
 
-// limit says how many jobs to claim now.
+// limit says how many jobs to claim now. It looks at the outcomes last: what
+// leaves the buffer between the two looks is among them by then, and not in both
+// or, worse, in neither.
 func (c *claimer) limit() int {
+	want := c.line.buffer.want()
 	if c.recorder.crowded() {
 		return 0
 	}
-	return c.line.buffer.want()
+	return want
 }
 
 // wait returns when it is worth another look at the queue or the buffer. It
