@@ -11,7 +11,7 @@ import (
 	"github.com/understudy-worker/understudy/integration/internal/wire"
 )
 
-func TestMain(m *testing.M) { container.Main(suite{m}, wire.LeftBehind()) }
+func TestMain(m *testing.M) { container.Main(suite{m}, wire.LeftBehind()...) }
 
 // suite is these tests and the programs that they build.
 type suite struct{ *testing.M }

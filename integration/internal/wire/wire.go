@@ -16,11 +16,15 @@ import (
 	"go.uber.org/goleak"
 )
 
-// LeftBehind is the goroutine that Toxiproxy's latency leaves when its
-// connection ends with something on the way (v2.12.0, toxics/latency.go: it
-// sends to a reader that is gone). For tests that look for such.
-func LeftBehind() goleak.Option {
-	return goleak.IgnoreTopFunction("github.com/Shopify/toxiproxy/v2/toxics.(*LatencyToxic).Pipe")
+// LeftBehind are the goroutines that Toxiproxy leaves when a connection ends with
+// something on the way (v2.12.0, toxics/latency.go and toxics/noop.go: they send to
+// a reader that is gone). For tests that look for such.
+func LeftBehind() []goleak.Option {
+	const toxics = "github.com/Shopify/toxiproxy/v2/toxics."
+	return []goleak.Option{
+		goleak.IgnoreTopFunction(toxics + "(*LatencyToxic).Pipe"),
+		goleak.IgnoreTopFunction(toxics + "(*NoopToxic).Pipe"),
+	}
 }
 
 // Wire leads from an address of this machine to a server's. It is safe for

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, LeftBehind()) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, LeftBehind()...) }
 
 // echo is a wire to a server that says everything back.
 func echo(t *testing.T) *Wire {
