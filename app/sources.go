@@ -2,13 +2,11 @@ package app
 
 import (
 	"context"
-	"net"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/dashboard"
+	"github.com/understudy-worker/understudy/internal/tester"
 )
 
 // sources are the figures that metrics ask for when they are scraped.
@@ -45,12 +43,8 @@ func (s *server) where() *dashboard.Where {
 	if now == nil {
 		return nil
 	}
-	config := now.env.Pool.Config().ConnConfig
-	where := &dashboard.Where{Server: config.Host, Database: config.Database}
-	if !strings.HasPrefix(config.Host, "/") { // no directory of a socket
-		where.Server = net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
-	}
-	return where
+	place, _ := tester.At(now.env.Pool, "") // of no schema: nothing to be wrong with
+	return &dashboard.Where{Server: place.Server, Database: place.Database}
 }
 
 // jobs are those of the epoch under way.

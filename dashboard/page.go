@@ -14,7 +14,7 @@ import (
 //go:embed templates
 var templates embed.FS
 
-var sitePages = web.MustParse(templates, map[string]any{"toneOf": tone})
+var sitePages = web.NewPages(templates, map[string]any{"toneOf": tone})
 
 const (
 	// frameEvery is how often an open page is brought up to date, and statusEvery

@@ -85,6 +85,9 @@ func servers(config *pgx.ConnConfig) string {
 }
 
 func address(host string, port uint16) string {
+	if strings.HasPrefix(host, "/") {
+		return host
+	}
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 

@@ -15,7 +15,7 @@ import (
 //go:embed templates
 var files embed.FS
 
-var pages = web.MustParse(files, nil)
+var pages = web.NewPages(files, nil)
 
 // shownWorkers is how many live workers of a side are listed.
 const shownWorkers = 12

@@ -36,7 +36,7 @@ func TestFiguresAreWrittenToBeRead(t *testing.T) {
 
 func TestPartsOfALivePageDoNotChangeWithTimeAlone(t *testing.T) {
 	t.Parallel()
-	pages := web.MustParse(testdataFiles, nil)
+	pages := web.NewPages(testdataFiles, nil)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	got, err := pages.Part("part", map[string]any{"Text": "<b>&", "At": at})
 	want := `<p>&lt;b&gt;&amp;</p><time class="ago" datetime="2026-01-02T03:04:05.000Z" title="2026-01-02 03:04:05.000 UTC"></time>` + ""

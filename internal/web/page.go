@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -15,7 +16,7 @@ import (
 var ownFiles embed.FS
 
 // ownPages are the pages that every site has.
-var ownPages = MustParse(ownFiles, nil)
+var ownPages = NewPages(ownFiles, nil)
 
 // Page is what the frame around a page shows.
 type Page struct {
@@ -42,16 +43,17 @@ const (
 // Link is a text that leads somewhere.
 type Link struct{ Text, Path string }
 
-// Pages are templates of pages and of parts of them. They are immutable.
+// Pages are templates of pages and of parts of them. They do not change, and are
+// read when the first of them is made: most commands make none.
 type Pages struct {
-	whole *template.Template // says how long ago things were
-	live  *template.Template // leaves that to the browser, so that nothing changes with time alone
+	whole func() *template.Template // says how long ago things were
+	live  func() *template.Template // leaves that to the browser, so that nothing changes with time alone
 }
 
-// MustParse reads the templates of a site, templates/*.html in files. Each
-// page is a template "<name>" that stands in the frame; funcs come on top of the
-// ones that all have. It panics on a mistake in them, as template.Must does.
-func MustParse(files fs.FS, funcs template.FuncMap) *Pages {
+// NewPages are the templates of a site, templates/*.html in files. Each page is a
+// template "<name>" that stands in the frame; funcs come on top of the ones that
+// all have. A mistake in them panics when they are read, as template.Must does.
+func NewPages(files fs.FS, funcs template.FuncMap) *Pages {
 	parse := func(moment func(time.Time) string) *template.Template {
 		t := template.New("").Funcs(commonFuncs).Funcs(template.FuncMap{
 			"ago": func(v any) (template.HTML, error) { return timeElement("ago", v, moment) },
@@ -61,8 +63,12 @@ func MustParse(files fs.FS, funcs template.FuncMap) *Pages {
 		return template.Must(t.ParseFS(files, "templates/*.html"))
 	}
 	return &Pages{
-		whole: parse(func(t time.Time) string { return Span(time.Since(t)) }),
-		live:  parse(func(time.Time) string { return "" }),
+		whole: sync.OnceValue(func() *template.Template {
+			return parse(func(t time.Time) string { return Span(time.Since(t)) })
+		}),
+		live: sync.OnceValue(func() *template.Template {
+			return parse(func(time.Time) string { return "" })
+		}),
 	}
 }
 
@@ -81,10 +87,10 @@ func (f frame) RefreshMillis() int64 { return f.Refresh.Milliseconds() }
 
 // Serve answers with a page. Nothing is written before all of it is made.
 func (p *Pages) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, code int, name string, page Page) {
-	content, err := execute(p.whole, name, page.Data)
+	content, err := execute(p.whole(), name, page.Data)
 	var whole []byte
 	if err == nil {
-		whole, err = execute(p.whole, "frame", frame{
+		whole, err = execute(p.whole(), "frame", frame{
 			Page: page, Name: name, Content: template.HTML(content), Now: time.Now().UnixMilli(), Build: build, LoggedIn: hasSession(r.Context()),
 		})
 	}
@@ -100,7 +106,7 @@ func (p *Pages) Serve(w http.ResponseWriter, r *http.Request, log *slog.Logger, 
 
 // Part makes a part of a page, for its stream of events.
 func (p *Pages) Part(name string, data any) (string, error) {
-	part, err := execute(p.live, name, data)
+	part, err := execute(p.live(), name, data)
 	return string(part), err
 }
 
