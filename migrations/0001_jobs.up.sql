@@ -121,6 +121,9 @@ CREATE TABLE claims (
     PRIMARY KEY (worker_id, number)
 );
 
+-- A batch's ids are written once and soon gone: not worth compressing.
+ALTER TABLE claims ALTER COLUMN job_ids SET STORAGE EXTERNAL;
+
 COMMENT ON TABLE claims IS 'Batches of jobs that workers have claimed; gone when every job of the batch is recorded.';
 COMMENT ON COLUMN claims.worker_id IS 'The epoch, in workers.';
 COMMENT ON COLUMN claims.number IS 'Number of the claim within the epoch, counted by the worker.';

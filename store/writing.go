@@ -16,6 +16,14 @@ type writing struct {
 
 func newWriting(outcomes []understudy.Outcome) *writing {
 	w := &writing{outcomes: outcomes}
+	final := 0
+	for i := range outcomes {
+		if outcomes[i].Verdict.Final() {
+			final++
+		}
+	}
+	w.final.reserve(final)
+	w.back.reserve(len(outcomes) - final)
 	for i := range outcomes {
 		if outcomes[i].Verdict.Final() {
 			w.final.add(i, &outcomes[i])
@@ -31,8 +39,8 @@ func newWriting(outcomes []understudy.Outcome) *writing {
 func (w *writing) batch(q *Queue, emptied []int64) *pgx.Batch {
 	batch, place, sql := &pgx.Batch{}, q.options.Place, q.store.sql
 	if c := &w.final; len(c.ids) > 0 {
-		batch.Queue(sql.get("finish"), q.epoch, c.ids, c.requeues, c.numbers, c.states, c.attempted,
-			c.results, c.errors, place.Version, place.Role).
+		batch.Queue(sql.get("finish"), q.epoch, c.ids, unlessAll(0, c.requeues), c.numbers, c.attempted,
+			unlessAll(completed, c.states), unlessAll(nil, c.results), unlessAll(nil, c.errors), place.Version, place.Role).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&c.written) })
 	}
 	if c := &w.back; len(c.ids) > 0 {
@@ -61,6 +69,19 @@ func (w *writing) missing() []understudy.Outcome {
 	return missing
 }
 
+// completed is the state of jobs that finish as they should.
+var completed = understudy.Completed.String()
+
+// unlessAll is the column, or an empty one where it has nothing but the usual.
+func unlessAll[T comparable](usual T, column []T) []T {
+	for _, value := range column {
+		if value != usual {
+			return column
+		}
+	}
+	return []T{}
+}
+
 // outcomeColumns are outcomes as the arrays that the statements take.
 type outcomeColumns struct {
 	ids       []int64
@@ -74,6 +95,12 @@ type outcomeColumns struct {
 
 	places  []int   // of the outcomes
 	written []int64 // of the columns' rows, from 1: those that were written; nil for all
+}
+
+func (c *outcomeColumns) reserve(n int) {
+	c.ids, c.requeues, c.numbers = make([]int64, 0, n), make([]int32, 0, n), make([]int64, 0, n)
+	c.states, c.delays, c.attempted = make([]string, 0, n), make([]float64, 0, n), make([]time.Time, 0, n)
+	c.results, c.errors, c.places = make([]*string, 0, n), make([]*string, 0, n), make([]int, 0, n)
 }
 
 func (c *outcomeColumns) add(place int, o *understudy.Outcome) {

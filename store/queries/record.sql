@@ -1,15 +1,16 @@
 -- name: finish
 -- Fenced twice: by the claim, which must still be there, and by requeues. Returns which of the outcomes were written; null for all.
-WITH held AS MATERIALIZED (
-    SELECT u.id, u.requeues, u.state, u.attempted_at, u.result, u.error, u.nth
-    FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::timestamptz[], $7::text[], $8::text[])
-        WITH ORDINALITY AS u (id, requeues, number, state, attempted_at, result, error, nth)
-    WHERE u.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid))
-), gone AS (
-    DELETE FROM {schema}.open_jobs j USING held h
-    WHERE j.id = h.id AND j.requeues = h.requeues
-    RETURNING j.*, h.attempted_at AS started_at, h.result, h.error, h.nth,
-        CASE WHEN h.state = 'discarded' AND j.cancel_requested THEN 'cancelled' ELSE h.state END AS state
+-- Arrays that are shorter than the ids say of the rest what most outcomes are: never requeued, completed, without result or error.
+WITH gone AS (
+    DELETE FROM {schema}.open_jobs j
+    USING (
+        SELECT unnest($2::bigint[]) AS id, unnest($3::int[]) AS requeues, unnest($4::bigint[]) AS number, unnest($5::timestamptz[]) AS attempted_at,
+            unnest($6::text[]) AS state, unnest($7::text[]) AS result, unnest($8::text[]) AS error, generate_subscripts($2::bigint[], 1) AS nth
+    ) o
+    WHERE j.id = o.id AND j.requeues = coalesce(o.requeues, 0)
+        AND o.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid))
+    RETURNING j.*, o.attempted_at AS started_at, o.result, o.error, o.nth,
+        CASE WHEN o.state = 'discarded' AND j.cancel_requested THEN 'cancelled' ELSE coalesce(o.state, 'completed') END AS state
 ), done AS (
     INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses,
         requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error)
@@ -23,7 +24,7 @@ WITH held AS MATERIALIZED (
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL), queue, kind, state, count(*)
     FROM gone GROUP BY queue, kind, state
 )
-SELECT CASE WHEN count(*) < cardinality($2::bigint[]) THEN coalesce(array_agg(nth), '{}') END FROM gone;
+SELECT CASE WHEN (SELECT count(*) FROM gone) < cardinality($2::bigint[]) THEN ARRAY(SELECT nth FROM gone) END;
 
 -- name: requeue
 -- Fenced like finish, and returns the like. A job whose cancellation was requested is cancelled instead; one that is released is not charged for that.
