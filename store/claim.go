@@ -16,35 +16,15 @@ func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) ([]*
 		return nil, nil
 	}
 	number := q.held.begin()
-	var jobs []*understudy.Job
+	c := newCollector(q.store.schema, request.Queue, request.Kinds, understudy.Claim{Epoch: q.epoch, Number: number})
 	batch := &pgx.Batch{}
-	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, request.Kinds, request.Limit).
-		Query(func(rows pgx.Rows) (err error) {
-			jobs, err = q.collect(rows, number)
-			return err
-		})
+	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, request.Kinds, request.Limit).Query(c.collect)
 	if err := q.claims.run(ctx, batch); err != nil {
 		q.held.settle(number, nil)
 		return nil, q.store.wrap("claim jobs", err)
 	}
-	q.held.settle(number, jobs)
-	return jobs, nil
-}
-
-func (q *Queue) collect(rows pgx.Rows, number int64) ([]*understudy.Job, error) {
-	var jobs []*understudy.Job
-	for rows.Next() {
-		j := &understudy.Job{Schema: q.store.schema, Claim: understudy.Claim{Epoch: q.epoch, Number: number}}
-		// As bytes, JSON is not parsed on the way.
-		if err := rows.Scan(&j.ID, &j.Queue, &j.Kind, (*[]byte)(&j.Args), &j.Priority, &j.ScheduledAt, &j.Attempt, &j.MaxAttempts,
-			&j.Losses, &j.UniqueKey, (*[]byte)(&j.Metadata), &j.CreatedAt, &j.AttemptedAt, &j.Claim.Requeues); err != nil {
-			return nil, err
-		}
-		// In another zone the last hours of the year 9999 are no time that JSON knows.
-		j.ScheduledAt, j.CreatedAt, j.AttemptedAt = j.ScheduledAt.UTC(), j.CreatedAt.UTC(), j.AttemptedAt.UTC()
-		jobs = append(jobs, j)
-	}
-	return jobs, rows.Err()
+	q.held.settle(number, c.jobs)
+	return c.jobs, nil
 }
 
 // Reconcile releases the jobs of claims whose reply was lost, and lists the

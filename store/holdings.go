@@ -13,6 +13,7 @@ type holdings struct {
 	mu     sync.Mutex
 	last   int64                        // number of the last claim
 	claims map[int64]map[int64]struct{} // jobs by claim; nil while it is under way
+	empty  []int64                      // claims that several writes emptied together, to be dropped by the next
 }
 
 // begin counts a claim and notes that it is under way.
@@ -51,13 +52,15 @@ func (h *holdings) known() (numbers []int64, next int64) {
 	return numbers, h.last + 1
 }
 
-// emptiedBy lists the claims that hold nothing once the outcomes are written.
+// emptiedBy lists the claims that hold nothing once the outcomes are written,
+// each for one write only: what that fails to drop, a later Reconcile does.
 // Outcomes that were written before, or come twice, make no difference.
 func (h *holdings) emptiedBy(outcomes []understudy.Outcome) []int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	written := map[int64]map[int64]struct{}{}
-	emptied := []int64{}
+	emptied := h.empty
+	h.empty = nil
 	for i := range outcomes {
 		job := outcomes[i].Job
 		held, gone := h.claims[job.Claim.Number], written[job.Claim.Number]
@@ -75,10 +78,13 @@ func (h *holdings) emptiedBy(outcomes []understudy.Outcome) []int64 {
 	return emptied
 }
 
-// drop notes that the outcomes are written.
-func (h *holdings) drop(outcomes []understudy.Outcome) {
+// drop notes that the outcomes are written, and the claims that went with them.
+func (h *holdings) drop(outcomes []understudy.Outcome, dropped []int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, number := range dropped {
+		delete(h.claims, number)
+	}
 	for i := range outcomes {
 		claim := outcomes[i].Job.Claim
 		held, ok := h.claims[claim.Number]
@@ -87,6 +93,7 @@ func (h *holdings) drop(outcomes []understudy.Outcome) {
 		}
 		if delete(held, outcomes[i].Job.ID); len(held) == 0 {
 			delete(h.claims, claim.Number)
+			h.empty = append(h.empty, claim.Number)
 		}
 	}
 }

@@ -80,10 +80,11 @@ func classify(err error) problem {
 // write writes outcomes in one transaction and one round trip.
 func (q *Queue) write(ctx context.Context, outcomes []understudy.Outcome, done *understudy.Recorded) error {
 	w := newWriting(outcomes)
-	if err := q.records.run(ctx, w.batch(q, q.held.emptiedBy(outcomes))); err != nil {
+	emptied := q.held.emptiedBy(outcomes)
+	if err := q.records.run(ctx, w.batch(q, emptied)); err != nil {
 		return err
 	}
-	q.held.drop(outcomes)
+	q.held.drop(outcomes, emptied)
 	done.Fenced = append(done.Fenced, w.missing()...)
 	return nil
 }
@@ -92,13 +93,14 @@ func (q *Queue) write(ctx context.Context, outcomes []understudy.Outcome, done *
 // locks the others' rows first, and defers those.
 func (q *Queue) writeUnlocked(ctx context.Context, outcomes []understudy.Outcome, done *understudy.Recorded) error {
 	var free, deferred []understudy.Outcome
+	var emptied []int64
 	var w *writing
 	err := q.records.tx(ctx, func(tx pgx.Tx) (err error) {
 		if free, deferred, err = q.lockFree(ctx, tx, outcomes); err != nil {
 			return err
 		}
-		w = newWriting(free)
-		return tx.SendBatch(ctx, w.batch(q, q.held.emptiedBy(free))).Close()
+		w, emptied = newWriting(free), q.held.emptiedBy(free)
+		return tx.SendBatch(ctx, w.batch(q, emptied)).Close()
 	})
 	switch classify(err) {
 	case locked: // not a row, but a whole table
@@ -109,7 +111,7 @@ func (q *Queue) writeUnlocked(ctx context.Context, outcomes []understudy.Outcome
 			return err
 		}
 	}
-	q.held.drop(free)
+	q.held.drop(free, emptied)
 	done.Fenced = append(done.Fenced, w.missing()...)
 	done.Deferred = append(done.Deferred, deferred...)
 	return nil

@@ -10,8 +10,7 @@ import (
 )
 
 // Queue is what the loop needs of a schema's queue, for one epoch. Its calls
-// return soon after their context ends. Record is called by one goroutine at
-// a time, the rest concurrently.
+// return soon after their context ends, and may be made concurrently.
 type Queue interface {
 	// Open starts the epoch and its lease.
 	Open(ctx context.Context) error

@@ -53,7 +53,7 @@ func TestOutcomesGatherWhileAWriteIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestOneWriteAtATimeOfBoundedSize(t *testing.T) {
+func TestTwoWritesAtATimeOfBoundedSize(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
 		var writes, most atomic.Int64
@@ -69,12 +69,70 @@ func TestOneWriteAtATimeOfBoundedSize(t *testing.T) {
 		s := start(t, q, 50, nothing, nil)
 		time.Sleep(20 * time.Second)
 		s.want(understudy.StateCompleted, 14_000)
-		if most.Load() != 1 {
-			t.Errorf("%d writes at once", most.Load())
+		if most.Load() != maxWrites {
+			t.Errorf("%d writes at once, want %d", most.Load(), maxWrites)
 		}
 		if largest := slices.Max(q.sizes()); largest != maxRecord {
 			t.Errorf("the largest write had %d outcomes, want %d", largest, maxRecord)
 		}
+		s.drained()
+	})
+}
+
+func TestASecondWriteBeginsOnlyWithManyOutcomes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		var writes, beside atomic.Int64
+		q.before = func(ctx context.Context, call string) error {
+			if call == "record" {
+				beside.Add(writes.Add(1) - 1)
+				defer writes.Add(-1)
+				sleep(ctx, time.Second)
+			}
+			return nil
+		}
+		q.enqueue(minBeside)
+		s := start(t, q, 50, nothing, nil)
+		time.Sleep(5 * time.Second)
+		s.want(understudy.StateCompleted, minBeside)
+		if beside.Load() != 0 {
+			t.Errorf("%d writes began beside another for fewer than %d outcomes", beside.Load(), minBeside)
+		}
+		s.drained()
+	})
+}
+
+func TestWhileAWriteIsRepeatedNothingElseIsWritten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		var down atomic.Bool
+		var writes, beside atomic.Int64
+		down.Store(true)
+		q.before = func(ctx context.Context, call string) error {
+			if call != "record" {
+				return nil
+			}
+			if writes.Add(1); down.Load() {
+				beside.Store(max(beside.Load(), writes.Load()))
+			}
+			defer writes.Add(-1)
+			sleep(ctx, 100*time.Millisecond)
+			if down.Load() {
+				return errServer
+			}
+			return nil
+		}
+		q.enqueue(3 * minBeside)
+		s := start(t, q, 50, nothing, nil)
+		time.Sleep(2 * time.Second)
+		beside.Store(0) // the first writes began before one had failed
+		time.Sleep(time.Minute)
+		if beside.Load() != 1 {
+			t.Errorf("%d writes at once while the server is down, want 1", beside.Load())
+		}
+		down.Store(false)
+		time.Sleep(10 * time.Second)
+		s.want(understudy.StateCompleted, 3*minBeside)
 		s.drained()
 	})
 }

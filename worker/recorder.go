@@ -14,13 +14,19 @@ const (
 	maxRecord = 5000
 	// minRecord is how far that sinks while writes fail.
 	minRecord = 250
+	// minBeside is how many outcomes must wait for a second write to begin
+	// beside the first: fewer are better written together with those to come.
+	minBeside = 1000
+	// maxWrites is the most writes at a time: while one waits for the server
+	// and its disk, this process makes up the other.
+	maxWrites = 2
 	// maxUnrecorded is how many outcomes may wait before claiming pauses.
 	maxUnrecorded = 10_000
 )
 
-// recorder writes outcomes, one write at a time. It writes at once what comes
-// while it is idle; what comes during a write makes the next one. A write that
-// failed is repeated before anything else is written.
+// recorder writes outcomes. It writes at once what comes while it is idle;
+// what comes during a write makes the next one. A write that failed is repeated
+// before anything else is written.
 type recorder struct {
 	queue    Queue
 	observer Observer
@@ -30,15 +36,15 @@ type recorder struct {
 	uncrowd  func()        // called when claiming may go on
 	more     chan struct{} // has a token when the recorder waits and has something to do
 
-	mu      sync.Mutex
-	fresh   []understudy.Outcome
-	waiting bool
-	closed  bool // nothing is added any more
-	counts  outcomeCounts
+	mu     sync.Mutex
+	fresh  []understudy.Outcome
+	wakeAt int  // how many fresh outcomes the recorder waits for; 0 while it does not
+	closed bool // nothing is added any more
+	counts outcomeCounts
 
 	// These belong to the goroutine of run.
-	work    []understudy.Outcome // taken from fresh; written up to done
-	done    int
+	writing int                  // writes that are under way
+	written chan attempt         // what became of them
 	again   []understudy.Outcome // of writes that failed
 	retryAt time.Time            // when they are sent again
 	troubled
@@ -46,10 +52,18 @@ type recorder struct {
 	retries retries
 }
 
+// attempt is one write of a batch, and what became of it.
+type attempt struct {
+	batch    []understudy.Outcome
+	repeated bool // the batch may have been written before
+	recorded understudy.Recorded
+	err      error
+}
+
 func newRecorder(o Options, lease *lease, uncrowd func()) *recorder {
 	return &recorder{
 		queue: o.Queue, observer: o.Observer, log: o.Log, lease: lease, timeout: o.Lease, uncrowd: uncrowd,
-		more: make(chan struct{}, 1), limit: maxRecord, troubled: troubled{},
+		more: make(chan struct{}, 1), written: make(chan attempt, maxWrites), limit: maxRecord, troubled: troubled{},
 		retries: retries{log: o.Log, doing: "record outcomes"},
 	}
 }
@@ -59,10 +73,12 @@ func (r *recorder) add(o understudy.Outcome) {
 	r.mu.Lock()
 	r.fresh = append(r.fresh, o)
 	r.counts.unrecorded++
-	waiting := r.waiting
-	r.waiting = false
+	enough := r.wakeAt > 0 && len(r.fresh) >= r.wakeAt
+	if enough {
+		r.wakeAt = 0
+	}
 	r.mu.Unlock()
-	if waiting {
+	if enough {
 		nudge(r.more)
 	}
 }
@@ -87,54 +103,79 @@ func (r *recorder) crowded() bool {
 func (r *recorder) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if batch, repeated := r.next(); len(batch) > 0 {
-			r.write(ctx, batch, repeated)
-		} else if !r.wait(ctx) {
+			r.begin(ctx, batch, repeated)
+		} else if r.finished() || !r.wait(ctx) {
 			break
 		}
+	}
+	for r.writing > 0 {
+		r.settle(<-r.written)
 	}
 	r.abandonAll()
 }
 
+// begin starts to write a batch.
+func (r *recorder) begin(ctx context.Context, batch []understudy.Outcome, repeated bool) {
+	r.writing++
+	go func() {
+		limited, cancel := context.WithTimeout(ctx, r.timeout)
+		defer cancel()
+		a := attempt{batch: batch, repeated: repeated}
+		begun := time.Now()
+		a.recorded, a.err = r.queue.Record(limited, batch)
+		r.observer.Recorded(len(batch), time.Since(begun), a.err)
+		r.written <- a // has room for every write that is under way
+	}()
+}
+
 // next returns what is to be written now, and whether it may have been written
-// before. The slice is valid until the next call.
+// before. While a batch is to be sent again, nothing else is.
 func (r *recorder) next() (batch []understudy.Outcome, repeated bool) {
 	if len(r.again) > 0 {
-		if time.Now().Before(r.retryAt) && !r.lease.isLost() {
+		if r.writing > 0 || time.Now().Before(r.retryAt) && !r.lease.isLost() {
 			return nil, false
 		}
 		n := min(r.limit, len(r.again))
 		batch, r.again = r.again[:n:n], r.again[n:]
 		return batch, true // may have been written the first time
 	}
+	if r.writing == maxWrites {
+		return nil, false
+	}
 	if batch = r.troubled.due(time.Now()); len(batch) > 0 {
 		return batch, false
 	}
-	if r.done == len(r.work) {
-		r.swap()
-	}
-	n := min(r.limit, len(r.work)-r.done)
-	batch = r.work[r.done : r.done+n : r.done+n]
-	r.done += n
-	return batch, false
+	return r.takeFresh(), false
 }
 
-// swap takes what was added, and leaves the array that is done with for more.
-func (r *recorder) swap() {
-	clear(r.work)
+// takeFresh takes what was added, if it is enough for a write now.
+func (r *recorder) takeFresh() []understudy.Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.work, r.fresh, r.done = r.fresh, r.work[:0], 0
-	r.waiting = len(r.work) == 0
+	enough := 1
+	if r.writing > 0 {
+		enough = minBeside
+	}
+	if len(r.fresh) < enough {
+		r.wakeAt = enough
+		return nil
+	}
+	n := min(r.limit, len(r.fresh))
+	batch := r.fresh[:n:n]
+	if r.fresh = r.fresh[n:]; len(r.fresh) == 0 {
+		r.fresh = nil // it would keep the batch in memory
+	}
+	return batch
 }
 
-// wait returns when there may be something to write, and false when there
-// never will be.
+// wait returns when there may be something to write, and false when ctx ends.
 func (r *recorder) wait(ctx context.Context) bool {
 	until := r.troubled.next()
 	if len(r.again) > 0 {
 		until = r.retryAt
-	} else if until.IsZero() && r.finished() {
-		return false
+	}
+	if r.writing > 0 { // what they wait for is looked at when a write has ended
+		until = time.Time{}
 	}
 	lost := r.lease.lost
 	if r.lease.isLost() {
@@ -146,34 +187,37 @@ func (r *recorder) wait(ctx context.Context) bool {
 	}
 	select {
 	case <-ctx.Done():
+		return false
 	case <-r.more:
+	case a := <-r.written:
+		r.settle(a)
 	case <-alarm:
 	case <-lost:
 	}
 	return true
 }
 
-// finished says whether the recorder is closed and has taken all that was added.
+// finished says whether the recorder is closed and all that was added is
+// written, or given up.
 func (r *recorder) finished() bool {
+	if r.writing > 0 || len(r.again) > 0 || len(r.troubled) > 0 {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.closed && len(r.fresh) == 0
 }
 
-// write writes one batch and sees to what became of it.
-func (r *recorder) write(ctx context.Context, batch []understudy.Outcome, repeated bool) {
-	limited, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	begun := time.Now()
-	recorded, err := r.queue.Record(limited, batch)
-	r.observer.Recorded(len(batch), time.Since(begun), err)
-	if err != nil {
-		r.failed(batch, err)
+// settle sees to what became of a write.
+func (r *recorder) settle(a attempt) {
+	r.writing--
+	if a.err != nil {
+		r.failed(a.batch, a.err)
 		return
 	}
 	r.retries.success()
 	r.limit = min(r.limit*2, maxRecord)
-	r.written(batch, recorded, repeated)
+	r.count(r.recorded(a))
 }
 
 // failed keeps the batch for another try, in smaller parts. A lost epoch has

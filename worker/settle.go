@@ -15,21 +15,22 @@ type outcomeCounts struct {
 	abandoned  int64
 }
 
-// written sees to what became of a batch. Outcomes of jobs that somebody has
-// locked are sent again later; those that cannot be stored are changed first.
-func (r *recorder) written(batch []understudy.Outcome, recorded understudy.Recorded, repeated bool) {
-	known := r.troubled.take(batch)
+// recorded counts what became of a batch that was written. Outcomes of jobs that
+// somebody has locked are sent again later; those that cannot be stored are
+// changed first.
+func (r *recorder) recorded(a attempt) outcomeCounts {
+	known := r.troubled.take(a.batch)
 	now := time.Now()
-	counts := outcomeCounts{unrecorded: -len(batch)}
-	for i := range batch {
-		counts.recorded[batch[i].Verdict]++
+	counts := outcomeCounts{unrecorded: -len(a.batch)}
+	for i := range a.batch {
+		counts.recorded[a.batch[i].Verdict]++
 	}
-	for _, o := range recorded.Deferred {
+	for _, o := range a.recorded.Deferred {
 		counts.recorded[o.Verdict]--
 		counts.unrecorded++
 		r.troubled.deferred(known[o.Job], o, now)
 	}
-	for _, rejected := range recorded.Rejected {
+	for _, rejected := range a.recorded.Rejected {
 		counts.recorded[rejected.Outcome.Verdict]--
 		if r.rejected(known[rejected.Outcome.Job], rejected, now) {
 			counts.unrecorded++
@@ -37,10 +38,10 @@ func (r *recorder) written(batch []understudy.Outcome, recorded understudy.Recor
 			counts.abandoned++
 		}
 	}
-	if len(recorded.Fenced) > 0 {
-		r.fenced(&counts, recorded.Fenced, repeated && !r.lease.isLost())
+	if len(a.recorded.Fenced) > 0 {
+		r.fenced(&counts, a.recorded.Fenced, a.repeated && !r.lease.isLost())
 	}
-	r.count(counts)
+	return counts
 }
 
 // fenced reports outcomes of jobs that the worker no longer holds. Those of a
@@ -115,7 +116,6 @@ func (r *recorder) abandonAll() {
 	r.fresh = nil
 	r.mu.Unlock()
 	left = append(left, r.again...)
-	left = append(left, r.work[r.done:]...)
 	left = append(left, r.troubled.unsent()...)
 	r.abandon(left)
 }

@@ -23,7 +23,7 @@ WITH owner AS MATERIALIZED (
     INSERT INTO {schema}.claims (worker_id, number, job_ids, requeues)
     SELECT $1::uuid, $2, array_agg(job_id), array_agg(requeues) FROM taken HAVING count(*) > 0
 )
-SELECT j.id, j.queue, j.kind, j.args, j.priority, j.scheduled_at, j.attempt + 1, j.max_attempts, j.losses,
+SELECT j.id, j.kind, j.args, j.priority, j.scheduled_at, j.attempt + 1, j.max_attempts, j.losses,
        coalesce(j.unique_key, ''), j.metadata, j.created_at, now(), t.requeues
 FROM taken t JOIN {schema}.open_jobs j ON j.id = t.job_id
 ORDER BY t.priority, t.run_at, t.job_id;

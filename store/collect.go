@@ -1,0 +1,99 @@
+package store
+
+import (
+	"encoding/json"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-worker/understudy"
+)
+
+// collector makes jobs of the rows of a claim. They come by the thousand, so
+// what they have in common is shared and the rest is allocated in blocks: one
+// job that runs for long keeps its block in memory, and no more.
+type collector struct {
+	common         understudy.Job // what all jobs of the claim have in common
+	jobs           []*understudy.Job
+	free           []understudy.Job // of the current block
+	kind           kindScanner
+	args, metadata jsonScanner
+}
+
+// jobBlock is how many jobs are allocated at a time.
+const jobBlock = 32
+
+func newCollector(schema, queue string, kinds []string, claim understudy.Claim) *collector {
+	c := &collector{common: understudy.Job{Schema: schema, Queue: queue, Claim: claim}, kind: kindScanner{known: make(map[string]string, len(kinds))}}
+	for _, kind := range kinds {
+		c.kind.known[kind] = kind
+	}
+	return c
+}
+
+// collect reads all rows of the statement "claim".
+func (c *collector) collect(rows pgx.Rows) error {
+	for rows.Next() {
+		if err := c.add(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (c *collector) add(rows pgx.Rows) error {
+	if len(c.free) == 0 {
+		c.free = make([]understudy.Job, jobBlock)
+	}
+	j := &c.free[0]
+	*j = c.common
+	if err := rows.Scan(&j.ID, &c.kind, &c.args, &j.Priority, &j.ScheduledAt, &j.Attempt, &j.MaxAttempts,
+		&j.Losses, &j.UniqueKey, &c.metadata, &j.CreatedAt, &j.AttemptedAt, &j.Claim.Requeues); err != nil {
+		return err
+	}
+	j.Kind, j.Args, j.Metadata = c.kind.value, c.args.value, c.metadata.value
+	// In another zone the last hours of the year 9999 are no time that JSON knows.
+	j.ScheduledAt, j.CreatedAt, j.AttemptedAt = j.ScheduledAt.UTC(), j.CreatedAt.UTC(), j.AttemptedAt.UTC()
+	c.free = c.free[1:]
+	c.jobs = append(c.jobs, j)
+	return nil
+}
+
+// kindScanner takes a kind from a row without another copy of its name.
+type kindScanner struct {
+	known map[string]string
+	value string
+}
+
+// ScanBytes implements pgtype.BytesScanner.
+func (s *kindScanner) ScanBytes(src []byte) error {
+	kind, known := s.known[string(src)]
+	if !known {
+		kind = string(src)
+	}
+	s.value = kind
+	return nil
+}
+
+// jsonScanner takes JSON from a row, as it is, into blocks that rows share.
+type jsonScanner struct {
+	free  []byte // of the current block
+	value json.RawMessage
+}
+
+// jsonBlock is how many bytes are allocated at a time; longer JSON has an
+// array of its own.
+const jsonBlock = 4 << 10
+
+// ScanBytes implements pgtype.BytesScanner.
+func (s *jsonScanner) ScanBytes(src []byte) error {
+	if len(src) > jsonBlock/4 {
+		s.value = append(json.RawMessage(nil), src...)
+		return nil
+	}
+	if len(src) > len(s.free) {
+		s.free = make([]byte, jsonBlock)
+	}
+	n := copy(s.free, src)
+	s.value, s.free = json.RawMessage(s.free[:n:n]), s.free[n:]
+	return nil
+}
