@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,13 +17,17 @@ func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) ([]*
 		return nil, nil
 	}
 	number := q.held.begin()
+	front, began := q.fronts.of(request), time.Now()
+	look := front.begin(began)
 	c := newCollector(q.store.schema, request.Queue, request.Kinds, understudy.Claim{Epoch: q.epoch, Number: number})
 	batch := &pgx.Batch{}
-	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, request.Kinds, request.Limit).Query(c.collect)
+	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, look.kinds, request.Limit,
+		look.above, look.last, look.runAts, look.jobIDs, look.late).Query(c.collect)
 	if err := q.claims.run(ctx, batch); err != nil {
 		q.held.settle(number, nil)
 		return nil, q.store.wrap("claim jobs", err)
 	}
+	front.end(began, time.Since(began), request.Limit, c.jobs)
 	q.held.settle(number, c.jobs)
 	return c.jobs, nil
 }

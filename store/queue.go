@@ -42,7 +42,8 @@ type Queue struct {
 	records *lane // outcomes
 	leases  *lane // heartbeats, rescue, pruning
 
-	held holdings
+	held   holdings
+	fronts frontiers
 }
 
 // NewQueue makes the queue of one epoch. It does not connect. Close releases it.

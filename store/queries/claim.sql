@@ -1,15 +1,19 @@
 -- name: claim
+-- Looks at the stretches of ready that $4 and $6 to $9 name: of a kind, from a place on, to a priority. What may have become
+-- visible in the last $10 seconds is looked at whatever the place.
 WITH owner AS MATERIALIZED (
     SELECT id FROM {schema}.workers
     WHERE id = $1::uuid AND state = 'serving' AND lease_until > clock_timestamp()
     FOR KEY SHARE
 ), picked AS MATERIALIZED (
     SELECT p.row_at
-    FROM owner CROSS JOIN unnest($4::text[]) AS k (kind)
+    FROM owner CROSS JOIN unnest($4::text[], $6::smallint[], $7::smallint[], $8::timestamptz[], $9::bigint[])
+        AS s (kind, priority, last_priority, run_at, job_id)
     CROSS JOIN LATERAL (
         SELECT r.ctid AS row_at, r.priority, r.run_at, r.job_id
         FROM {schema}.ready r
-        WHERE r.queue = $3 AND r.kind = k.kind
+        WHERE r.queue = $3 AND r.kind = s.kind AND r.priority <= s.last_priority
+            AND (r.priority, r.run_at, r.job_id) > (s.priority, least(s.run_at, now() - make_interval(secs => $10)), s.job_id)
         ORDER BY r.priority, r.run_at, r.job_id
         LIMIT $5
         FOR UPDATE SKIP LOCKED

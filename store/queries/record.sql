@@ -8,7 +8,7 @@ WITH gone AS (
             unnest($6::text[]) AS state, unnest($7::text[]) AS result, unnest($8::text[]) AS error, generate_subscripts($2::bigint[], 1) AS nth
     ) o
     WHERE j.id = o.id AND j.requeues = coalesce(o.requeues, 0)
-        AND o.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid))
+        AND o.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($4::bigint[])))
     RETURNING j.*, o.attempted_at AS started_at, o.result, o.error, o.nth,
         CASE WHEN o.state = 'discarded' AND j.cancel_requested THEN 'cancelled' ELSE coalesce(o.state, 'completed') END AS state
 ), done AS (
@@ -32,7 +32,7 @@ WITH held AS MATERIALIZED (
     SELECT u.id, u.requeues, u.verdict, u.delay, u.attempted_at, u.error, u.nth
     FROM unnest($2::bigint[], $3::int[], $4::bigint[], $5::text[], $6::float8[], $7::timestamptz[], $8::text[])
         WITH ORDINALITY AS u (id, requeues, number, verdict, delay, attempted_at, error, nth)
-    WHERE u.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid))
+    WHERE u.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($4::bigint[])))
 ), locked AS MATERIALIZED (
     SELECT j.id, j.cancel_requested, h.verdict, h.delay, h.attempted_at, h.error, h.nth
     FROM held h JOIN {schema}.open_jobs j ON j.id = h.id AND j.requeues = h.requeues
