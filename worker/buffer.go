@@ -132,7 +132,7 @@ func (b *buffer) room() int {
 func (b *buffer) want() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ahead = b.pace.ahead(b.concurrency)
+	b.ahead = b.pace.ahead(b.concurrency, time.Now())
 	room := b.room()
 	if room == 0 {
 		b.hungry, b.changed = true, true

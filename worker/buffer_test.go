@@ -74,6 +74,7 @@ func TestABufferGivesUpOnlyWhatIsOld(t *testing.T) {
 func TestClaimsGrowWithQuickHandlersAndWaitForHalfOfWhatIsAhead(t *testing.T) {
 	t.Parallel()
 	b := newBuffer(10)
+	b.pace.rate = 1e6 // as far as it is for others
 	if n := b.want(); n != 10 {
 		t.Fatalf("wants %d at first, want its concurrency", n)
 	}
@@ -83,7 +84,7 @@ func TestClaimsGrowWithQuickHandlersAndWaitForHalfOfWhatIsAhead(t *testing.T) {
 		b.push(someJobs(1, 1), time.Now())
 		b.next(time.Millisecond)
 	}
-	ahead := b.pace.ahead(10)
+	ahead := b.pace.ahead(10, b.pace.since)
 	if ahead < 900 || ahead > 1000 {
 		t.Fatalf("%d jobs ahead for 10 slots that take 1ms, want about 1000", ahead)
 	}
@@ -112,8 +113,41 @@ func TestThePaceBoundsWhatIsClaimedAhead(t *testing.T) {
 		0: maxAhead, time.Microsecond: maxAhead, 5 * time.Millisecond: 1000, 99 * time.Millisecond: 50,
 		100 * time.Millisecond: 0, time.Hour: 0,
 	} {
-		if got := (&pace{mean: took}).ahead(50); got != want {
+		p := &pace{mean: took, rate: 1e6}
+		if got := p.ahead(50, p.since); got != want {
 			t.Errorf("50 slots that take %s have %d jobs ahead, want %d", took, got, want)
 		}
+	}
+}
+
+func TestNoMoreIsClaimedAheadThanIsDone(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := newPace()
+	did := func(jobs int, in time.Duration) int {
+		for range jobs {
+			p.observe(time.Microsecond)
+		}
+		now = now.Add(in)
+		return p.ahead(50, now)
+	}
+	if got := did(50, time.Second); got != minAhead {
+		t.Errorf("%d jobs ahead at first, want %d", got, minAhead)
+	}
+	var got int
+	for range 50 {
+		got = did(100, 10*time.Millisecond)
+	}
+	if got < 900 || got > 1000 {
+		t.Errorf("%d jobs ahead where 10,000 are done in a second, want about 1,000", got)
+	}
+	for range 50 {
+		got = did(1000, 10*time.Millisecond)
+	}
+	if got != maxAhead {
+		t.Errorf("%d jobs ahead where 100,000 are done in a second, want %d", got, maxAhead)
+	}
+	if got = did(1, time.Millisecond); got != maxAhead {
+		t.Errorf("%d jobs ahead after a moment in which little was done, want %d still", got, maxAhead)
 	}
 }
