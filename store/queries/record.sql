@@ -1,22 +1,22 @@
 -- name: finish
+-- Takes runs of jobs: their first and last id, where in $10 the first one's start stands, and what they have in common.
 -- Fenced twice: by the claim, which must still be there, and by requeues. Returns which of the outcomes were written; null for all.
--- Arrays that are shorter than the ids say of the rest what most outcomes are: never requeued, completed, without result or error.
 WITH gone AS (
     DELETE FROM {schema}.open_jobs j
     USING (
-        SELECT unnest($2::bigint[]) AS id, unnest($3::int[]) AS requeues, unnest($4::bigint[]) AS number, unnest($5::timestamptz[]) AS attempted_at,
-            unnest($6::text[]) AS state, unnest($7::text[]) AS result, unnest($8::text[]) AS error, generate_subscripts($2::bigint[], 1) AS nth
-    ) o
-    WHERE j.id = o.id AND j.requeues = coalesce(o.requeues, 0)
-        AND o.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($4::bigint[])))
-    RETURNING j.*, o.attempted_at AS started_at, o.result, o.error, o.nth,
-        CASE WHEN o.state = 'discarded' AND j.cancel_requested THEN 'cancelled' ELSE coalesce(o.state, 'completed') END AS state
+        SELECT unnest($2::bigint[]) AS first_id, unnest($3::bigint[]) AS last_id, unnest($4::int[]) AS place, unnest($5::bigint[]) AS number,
+            unnest($6::int[]) AS requeues, unnest($7::text[]) AS state, unnest($8::text[]) AS result, unnest($9::text[]) AS error
+    ) r
+    WHERE j.id BETWEEN r.first_id AND r.last_id AND j.requeues = r.requeues
+        AND r.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($5::bigint[])))
+    RETURNING j.*, r.place + (j.id - r.first_id)::int AS nth, r.result, r.error,
+        CASE WHEN r.state = 'discarded' AND j.cancel_requested THEN 'cancelled' ELSE r.state END AS state
 ), done AS (
     INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses,
         requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL),
         id, queue, kind, args, state, priority, scheduled_at, attempt + 1, max_attempts, losses,
-        requeues, unique_key, metadata, created_at, started_at, $1::uuid, $9, $10, past_attempts, result::jsonb,
+        requeues, unique_key, metadata, created_at, ($10::timestamptz[])[nth], $1::uuid, $11, $12, past_attempts, result::jsonb,
         coalesce(error, CASE WHEN state = 'completed' THEN last_error ELSE state END)
     FROM gone
 ), counted AS (
@@ -24,7 +24,7 @@ WITH gone AS (
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL), queue, kind, state, count(*)
     FROM gone GROUP BY queue, kind, state
 )
-SELECT CASE WHEN (SELECT count(*) FROM gone) < cardinality($2::bigint[]) THEN ARRAY(SELECT nth FROM gone) END;
+SELECT CASE WHEN (SELECT count(*) FROM gone) < cardinality($10::timestamptz[]) THEN ARRAY(SELECT nth FROM gone) END;
 
 -- name: requeue
 -- Fenced like finish, and returns the like. A job whose cancellation was requested is cancelled instead; one that is released is not charged for that.
