@@ -26,7 +26,7 @@ MANIFESTS := manifests
 # The packages whose tests fill the machine by themselves: nothing else runs beside them.
 CONTAINERS := understudy/integration
 
-.PHONY: help demo test integration soak cluster screenshots build image lint bench fuzz clean
+.PHONY: help demo test integration soak cluster screenshots build image lint bench microbench fuzz clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -82,7 +82,11 @@ lint: ## Check formatting, go vet and staticcheck
 	done
 	@go vet -tags cluster ./integration/cluster && bin/staticcheck -tags cluster ./integration/cluster
 
-bench: ## Run the benchmarks (BENCH=pattern)
+bench: ## Compare with River and gue on one server (ARGS="-measures drain,latency -rounds 5"; -h lists all)
+	@hack/install-tools.sh test -short
+	cd bench && go run . $(ARGS)
+
+microbench: ## Run the benchmarks of the parts (BENCH=pattern)
 	@hack/install-tools.sh test -short
 	@set -e; for module in $(MODULES); do \
 		(cd $$module && go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout=1h ./...); \

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
-	_ "embed" // gue.sql
 	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,11 +15,19 @@ import (
 	"github.com/vgarvardt/gue/v5/adapter/pgxv5"
 )
 
-// gueTables are gue's tables as its migrations/schema.sql has them, which it
-// does not ship in its package.
-//
-//go:embed gue.sql
-var gueTables string
+// gueTables makes gue's tables. Their SQL is in its module, beside its packages.
+func gueTables(ctx context.Context, db *pgxpool.Pool) error {
+	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/vgarvardt/gue/v5").Output()
+	if err != nil {
+		return fmt.Errorf("find gue's module: run this in the directory bench: %w", err)
+	}
+	tables, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "migrations", "schema.sql"))
+	if err != nil {
+		return fmt.Errorf("read gue's tables: %w", err)
+	}
+	_, err = db.Exec(ctx, string(tables))
+	return err
+}
 
 // guePoll is how long a worker of gue's rests when it found no job: gue is not
 // notified. With one worker a connection somebody looks every millisecond.
@@ -26,10 +38,7 @@ const guePoll = 10 * time.Millisecond
 func gueSystem() system {
 	return system{
 		key: gueKey, title: "gue", concurrency: conns, slow: true, connEach: true,
-		migrate: func(ctx context.Context, db *pgxpool.Pool) error {
-			_, err := db.Exec(ctx, gueTables)
-			return err
-		},
+		migrate: gueTables,
 		open:    gueProducer,
 		work:    gueEngine,
 		idle:    none("SELECT FROM gue_jobs WHERE queue = '' AND run_at <= now()"),
