@@ -143,6 +143,28 @@ func TestWhoeverLooksTakesNoneOfTheHandlersConnections(t *testing.T) {
 	}
 }
 
+func TestConnectionsThatTakeLongToCloseHoldUpTheProcessAndNoEpoch(t *testing.T) {
+	t.Parallel()
+	s := &server{}
+	life, over := context.WithCancel(t.Context())
+	away, closed := make(chan struct{}), make(chan struct{})
+	s.closeAfter(life, func() {
+		if life.Err() == nil {
+			t.Error("they are closed while the epoch lasts")
+		}
+		<-away
+		close(closed)
+	})
+	over() // the next epoch begins here
+	close(away)
+	s.closing.Wait()
+	select {
+	case <-closed:
+	default:
+		t.Error("the process ends with connections that are not closed")
+	}
+}
+
 func TestATokenFileThatCannotBeUsedIsNamedAtTheStart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")

@@ -27,8 +27,7 @@ type placedJobs struct {
 // Place is where the jobs are.
 func (j *placedJobs) Place() understudy.Place { return j.place }
 
-// openJobs connects to nothing yet. The connections are closed once life ends,
-// beside whatever comes next: closing one may take long where the server is away.
+// openJobs connects to nothing yet. The connections are closed once life ends.
 func (s *server) openJobs(life context.Context, env supervisor.Env) (*placedJobs, error) {
 	config := env.Pool.Config()
 	config.MaxConns, config.MinConns, config.MinIdleConns, config.MaxConnIdleTime = lookers, 0, 0, time.Minute
@@ -37,10 +36,7 @@ func (s *server) openJobs(life context.Context, env supervisor.Env) (*placedJobs
 	if err != nil {
 		return nil, fmt.Errorf("pool for pages: %w", err)
 	}
-	s.closing.Go(func() {
-		<-life.Done()
-		pool.Close()
-	})
+	s.closeAfter(life, pool.Close)
 	jobs, err := store.New(pool, env.Schema)
 	return &placedJobs{jobs, env.Place()}, err
 }

@@ -54,7 +54,7 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 	if err != nil {
 		return err
 	}
-	defer queue.Close()
+	s.closeAfter(life, queue.Close)
 	jobs, err := s.openJobs(life, env)
 	if err != nil {
 		return err
@@ -76,6 +76,15 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 		return supervisor.Fatal(err)
 	}
 	return err
+}
+
+// closeAfter closes an epoch's connections once its life ends, beside whatever
+// comes next: closing one may take long where the server is away.
+func (s *server) closeAfter(life context.Context, closeAll func()) {
+	s.closing.Go(func() {
+		<-life.Done()
+		closeAll()
+	})
 }
 
 // handlers makes the epoch's handlers: the program's own go before the configured ones.

@@ -16,8 +16,10 @@ const claimGrace = 2 * time.Second
 func (e *epoch) finish() error {
 	e.setState(StateDraining)
 	e.serving.end()
-	close(e.lease.draining)
 	e.closeBuffers()
+	if e.unfinished() {
+		close(e.lease.draining)
+	}
 	grace := time.AfterFunc(min(claimGrace, e.options.DrainTimeout), e.claiming.end)
 	defer grace.Stop()
 	defer e.claiming.end()
@@ -61,6 +63,18 @@ func (e *epoch) closeBuffers() {
 	for _, l := range e.lines {
 		e.release(l.buffer.takeAll())
 	}
+}
+
+// unfinished says whether a handler runs or an outcome waits to be written. A
+// drain without either is over at once: to tell the server of it would only have
+// the end of the epoch wait for the renewal that says so.
+func (e *epoch) unfinished() bool {
+	for _, l := range e.lines {
+		if _, running := l.buffer.counts(); running > 0 {
+			return true
+		}
+	}
+	return e.recorder.status().unrecorded > 0
 }
 
 // awaitHandlers waits until every slot has ended. At the drain's deadline it

@@ -26,6 +26,24 @@ func TestADrainLetsHandlersFinish(t *testing.T) {
 	})
 }
 
+func TestADrainWithNothingToWaitForEndsTheEpochAndSaysNoMore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.enqueue(3)
+		s := start(t, q, 3, nothing, nil)
+		time.Sleep(time.Second)
+		s.want(understudy.StateCompleted, 3)
+		s.drained()
+		wantTime(t, "Run returned", s.since(), time.Second, 0)
+		if n := len(q.made("renew")); n != 0 {
+			t.Errorf("%d renewals, which the end of the epoch would have to wait for", n)
+		}
+		if n := len(q.made("end")); n != 1 {
+			t.Errorf("the epoch was ended %d times", n)
+		}
+	})
+}
+
 func TestTheDrainDeadlineReleasesJobsUncharged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
