@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +24,7 @@ func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) ([]*
 	batch := &pgx.Batch{}
 	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, look.kinds, request.Limit,
 		look.above, look.last, look.runAts, look.jobIDs, look.late).Query(c.collect)
-	if err := q.claims.run(ctx, batch); err != nil {
+	if err := q.claims.runOrBreakOff(ctx, batch); err != nil {
 		q.held.settle(number, nil)
 		return nil, q.store.wrap("claim jobs", err)
 	}
@@ -48,9 +49,17 @@ func (q *Queue) Reconcile(ctx context.Context) (understudy.Reconciled, error) {
 	err := q.leases.run(ctx, batch)
 	if err == nil && lost {
 		err = q.leases.tx(ctx, func(tx pgx.Tx) (err error) {
+			// End waits for the epoch's row, and so for this, even where the reply to
+			// it is not waited for: it would pass over the jobs that this has locked.
+			if err := q.lock(ctx, tx); err != nil {
+				return err
+			}
 			found.Reclaimed, err = q.release(ctx, tx, numbers, next)
 			return err
 		})
+	}
+	if errors.Is(err, pgx.ErrNoRows) { // the epoch is over: its jobs are for others
+		err = nil
 	}
 	return found, q.store.wrap("reconcile claims", err)
 }

@@ -1,9 +1,13 @@
 package store_test
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/store"
@@ -118,6 +122,31 @@ func TestAnEndWaitsForTheClaimThatIsUnderWay(t *testing.T) {
 	if done := record(t, q, understudy.Outcome{Job: c.jobs[0], Verdict: understudy.Completed}); len(done.Fenced) != 1 {
 		t.Errorf("recorded after the end: %+v", done)
 	}
+}
+
+func TestAClaimThatIsBrokenOffTakesNothingAndLeavesNothingInDoubt(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	ids := f.enqueue(t, store.NewJob{Kind: "a"})
+	release := f.holdInserts(t, "claims")
+	ctx, cancel := context.WithCancel(t.Context())
+	var claiming sync.WaitGroup
+	var claimed []*understudy.Job
+	var err error
+	claiming.Go(func() { claimed, err = q.Claim(ctx, request("a")) })
+	eventually(t, "the claim waits with its rows locked", func() bool { return f.waits(t) })
+	cancel()
+	claiming.Wait() // though what it waits for is still held
+	var pgErr *pgconn.PgError
+	if len(claimed) > 0 || !errors.As(err, &pgErr) || pgErr.Code != "57014" {
+		t.Errorf("claimed %v, error %v: want none, and the server's word for it", idsOf(claimed), err)
+	}
+	release()
+	if found, err := q.Reconcile(t.Context()); err != nil || found.Reclaimed != 0 {
+		t.Errorf("found %+v, error %v", found, err)
+	}
+	held(t, q, ids, "a")
 }
 
 func TestClaimsAndExpiriesInAnyOrderLoseNothing(t *testing.T) {

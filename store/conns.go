@@ -117,6 +117,39 @@ func (l *lane) run(ctx context.Context, batch *pgx.Batch) error {
 	return l.tx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 }
 
+// breakOffGrace is how long the server may take to answer once it was asked to
+// break a batch off.
+const breakOffGrace = 2 * time.Second
+
+// runOrBreakOff is run, but when ctx ends it asks the server to break the batch
+// off and waits for its answer, so that nothing is in doubt: the batch took effect
+// and returns nil, or it took none.
+func (l *lane) runOrBreakOff(ctx context.Context, batch *pgx.Batch) error {
+	if l.settings != nil {
+		return l.run(ctx, batch)
+	}
+	conn, err := l.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	answered, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	asked := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(asked)
+		time.AfterFunc(breakOffGrace, giveUp)
+		_ = conn.Conn().PgConn().CancelRequest(answered) // whatever comes of it, the answer says
+	})
+	err = conn.SendBatch(answered, batch).Close()
+	if !stop() { // the request may reach the session yet: nothing else is to run there
+		giveUp()
+		<-asked
+		_ = conn.Conn().Close(answered)
+	}
+	return err
+}
+
 // row runs one statement as a transaction of its own and scans its only row.
 func (l *lane) row(ctx context.Context, dest []any, sql string, args ...any) error {
 	batch := &pgx.Batch{}

@@ -89,10 +89,12 @@ func (q *Queue) Close() {
 // Epoch is the random id of the epoch: its row in workers.
 func (q *Queue) Epoch() string { return q.epoch }
 
-// Open enters the epoch into workers; its lease starts.
+// Open enters the epoch into workers; its lease starts. It need not be durable:
+// a crash that loses it loses all claims of the epoch too. It is made where the
+// first claim is, which finds the connection there.
 func (q *Queue) Open(ctx context.Context) error {
 	o := q.options
-	_, err := q.leases.exec(ctx, q.store.sql.get("open_epoch"),
+	_, err := q.claims.exec(ctx, q.store.sql.get("open_epoch"),
 		q.epoch, o.Pod, o.Place.Version, o.Place.Role, o.TemplateHash, o.Lease.Seconds())
 	return q.store.wrap("open epoch", err)
 }
@@ -114,19 +116,34 @@ func (q *Queue) Renew(ctx context.Context, draining bool) error {
 	return nil
 }
 
+// lock locks the epoch's row. It waits for a claim that is under way, and
+// returns pgx.ErrNoRows when the epoch is over.
+func (q *Queue) lock(ctx context.Context, tx pgx.Tx) error {
+	var live int
+	return tx.QueryRow(ctx, q.store.sql.get("lock_epoch"), q.epoch).Scan(&live)
+}
+
 // End returns whatever the epoch still holds to its queues, uncharged, and
 // ends the epoch. A job whose row somebody has locked is left to be rescued.
 // Ending an epoch that is over already is no error: its jobs are for others.
 func (q *Queue) End(ctx context.Context) error {
 	err := q.leases.tx(ctx, func(tx pgx.Tx) error {
-		var live int
-		if err := tx.QueryRow(ctx, q.store.sql.get("lock_epoch"), q.epoch).Scan(&live); err != nil {
+		if err := q.lock(ctx, tx); err != nil {
 			return err
 		}
-		if _, err := q.release(ctx, tx, nil, math.MaxInt64); err != nil {
+		if _, err := tx.Exec(ctx, q.store.sql.get("forget_claims"), q.epoch, q.held.emptiedBy(nil)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, q.store.sql.get("end_epoch"), q.epoch)
+		released, err := q.release(ctx, tx, nil, math.MaxInt64)
+		if err != nil {
+			return err
+		}
+		if released == 0 { // then an end that is lost in a crash costs nobody anything
+			if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, q.store.sql.get("end_epoch"), q.epoch)
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {

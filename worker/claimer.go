@@ -25,8 +25,8 @@ type claimer struct {
 	got     int // what the last claim brought
 }
 
-// run claims until serving ends. A claim that is under way then goes on while
-// claiming does, and what it brings is released.
+// run claims until serving ends. A claim that is under way then is broken off
+// once claiming ends, and what it brings all the same is released.
 func (c *claimer) run(serving, claiming context.Context) {
 	looking := true // there may be jobs to claim
 	for serving.Err() == nil {
@@ -40,6 +40,9 @@ func (c *claimer) run(serving, claiming context.Context) {
 		}
 		if err := c.claim(claiming, limit); err != nil {
 			nudge(c.reconcile) // the jobs may have been claimed all the same
+			if claiming.Err() != nil {
+				return
+			}
 			sleep(serving, c.retries.failure(err))
 			continue
 		}

@@ -7,27 +7,17 @@ import (
 	"github.com/understudy-worker/understudy"
 )
 
-// claimGrace is how long a claim that is under way at a demotion may take to
-// be answered. Its jobs are then released one by one; without an answer they
-// are released when the epoch ends.
-const claimGrace = 2 * time.Second
-
 // finish takes the epoch from demotion, or the loss of its lease, to its end.
 func (e *epoch) finish() error {
 	e.setState(StateDraining)
 	e.serving.end()
 	e.closeBuffers()
+	e.claiming.end()
 	if e.unfinished() {
 		close(e.lease.draining)
 	}
-	grace := time.AfterFunc(min(claimGrace, e.options.DrainTimeout), e.claiming.end)
-	defer grace.Stop()
-	defer e.claiming.end()
 	err := e.awaitHandlers()
 	lost := e.lease.isLost()
-	if lost {
-		e.claiming.end()
-	}
 	e.front.Wait()
 	timeout := e.options.OutcomeTimeout
 	if err != nil && lost {

@@ -23,7 +23,7 @@ type lease struct {
 	log      *slog.Logger
 	beat     func()        // called after each confirmed renewal
 	lost     chan struct{} // closed when the lease is lost
-	draining chan struct{} // closed when the worker begins to drain
+	draining chan struct{} // closed when a drain begins that the server is to know of
 
 	mu        sync.Mutex
 	confirmed time.Time // just before the last confirmed renewal was sent

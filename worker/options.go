@@ -14,8 +14,10 @@ import (
 type Queue interface {
 	// Open starts the epoch and its lease.
 	Open(ctx context.Context) error
-	// Claim takes due jobs, the most urgent first. When it fails, the jobs
-	// may have been claimed all the same: Reconcile or End returns them.
+	// Claim takes due jobs, the most urgent first. When its context ends it is
+	// broken off, unless the jobs are claimed by then: then it returns them. When
+	// it fails, they may have been claimed all the same: Reconcile or End returns
+	// them.
 	Claim(ctx context.Context, request understudy.ClaimRequest) ([]*understudy.Job, error)
 	// Record writes outcomes. When it fails, any of them may have been
 	// written: sent again, those come back as fenced.

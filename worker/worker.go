@@ -106,10 +106,13 @@ func (w *Worker) open(ctx context.Context) error {
 	return w.options.Queue.Open(limited)
 }
 
+// unopenedGrace is how long the end of an epoch may take that did not open.
+const unopenedGrace = 2 * time.Second
+
 // unopened ends an epoch whose Open failed: it may have begun all the same. A
 // demotion meanwhile is no error.
 func (w *Worker) unopened(ctx context.Context, err error) error {
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimGrace)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), unopenedGrace)
 	defer cancel()
 	if endErr := w.options.Queue.End(limited); endErr != nil {
 		w.options.Log.Debug("cannot end an epoch that did not open", "error", endErr)
@@ -124,7 +127,7 @@ func (w *Worker) unopened(ctx context.Context, err error) error {
 type epoch struct {
 	*Worker
 	serving  scope // until demotion: claimers, housekeeping
-	claiming scope // a little longer: claims that are under way
+	claiming scope // a little longer: claims that are under way, until nothing is begun any more
 	outcomes scope // until all is recorded: the recorder
 	holding  scope // until then too: lease, listener, reconciler
 
