@@ -1,10 +1,14 @@
 -- Functions that any language calls inside its own transaction. They run with
 -- their owner's rights and their own search_path, so that a producer needs
 -- nothing but EXECUTE and no caller's settings decide what they touch.
+-- What every enqueue calls is plpgsql, whose plans last as long as the session:
+-- a function in SQL that is not inlined is planned anew by each statement.
 
 CREATE FUNCTION wake_channel() RETURNS text
-LANGUAGE sql STABLE SET search_path FROM CURRENT
-RETURN 'understudy_' || md5(current_schema());
+LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+BEGIN
+    RETURN 'understudy_' || md5(current_schema());
+END $$;
 
 COMMENT ON FUNCTION wake_channel() IS 'Channel that is notified when a job is due. A hint without a payload.';
 
@@ -50,9 +54,11 @@ END;
 COMMENT ON FUNCTION job_problem(text, jsonb, text, int, timestamptz, int, text, jsonb) IS 'What is wrong with a job that is to be enqueued; null where nothing is.';
 
 CREATE FUNCTION insert_jobs(ids bigint[], kinds text[], args jsonb[], queues text[], priorities int[],
-    scheduled_ats timestamptz[], max_attempts int[], unique_keys text[], metadata jsonb[]) RETURNS SETOF bigint
-LANGUAGE sql SET search_path FROM CURRENT
-BEGIN ATOMIC
+    scheduled_ats timestamptz[], max_attempts int[], unique_keys text[], metadata jsonb[]) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    inserted bigint[];
+BEGIN
     WITH input AS (
         SELECT u.id, u.kind, coalesce(u.args, '{}') AS args, coalesce(u.queue, 'default') AS queue,
                coalesce(u.priority, 1) AS priority, coalesce(u.scheduled_at, now()) AS scheduled_at,
@@ -76,14 +82,15 @@ BEGIN ATOMIC
         INSERT INTO later (run_at, job_id, queue, kind, state, priority, requeues)
         SELECT n.scheduled_at, n.id, n.queue, n.kind, n.waiting_state, n.priority, 0 FROM new n WHERE n.waiting_state = 'scheduled'
     )
-    SELECT n.id FROM new n;
-END;
+    SELECT coalesce(array_agg(n.id), '{}') INTO inserted FROM new n;
+    RETURN inserted;
+END $$;
 
 COMMENT ON FUNCTION insert_jobs(bigint[], text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) IS 'Inserts jobs under the given ids and returns the ids of those whose unique key was free.';
 
 CREATE FUNCTION enqueue_many(kinds text[], args jsonb[] DEFAULT NULL, queues text[] DEFAULT NULL, priorities int[] DEFAULT NULL,
     scheduled_ats timestamptz[] DEFAULT NULL, max_attempts int[] DEFAULT NULL, unique_keys text[] DEFAULT NULL,
-    metadata jsonb[] DEFAULT NULL, first int DEFAULT 1) RETURNS bigint[]
+    metadata jsonb[] DEFAULT NULL, first int DEFAULT 1, wake boolean DEFAULT true) RETURNS bigint[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     wanted int := coalesce(cardinality(kinds), 0);
@@ -101,17 +108,20 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('enqueue_many: an array is longer than kinds, which has %s elements', wanted);
     END IF;
-    SELECT CASE WHEN wanted > 1 OR first > 1 THEN format('job %s: %s', first - 1 + c.nth, c.problem) ELSE c.problem END INTO problem
+    SELECT array_agg(c.id),
+           (array_agg(CASE WHEN wanted > 1 OR first > 1 THEN format('job %s: %s', first - 1 + c.nth, c.problem) ELSE c.problem END)
+               FILTER (WHERE c.problem IS NOT NULL))[1]
+    INTO ids, problem
     FROM (
-        SELECT u.nth, job_problem(u.kind, u.args, u.queue, u.priority, u.scheduled_at, u.max_attempts, u.unique_key, u.metadata) AS problem
+        SELECT nextval('open_jobs_id_seq') AS id, u.nth,
+               job_problem(u.kind, u.args, u.queue, u.priority, u.scheduled_at, u.max_attempts, u.unique_key, u.metadata) AS problem
         FROM unnest(kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata)
             WITH ORDINALITY AS u (kind, args, queue, priority, scheduled_at, max_attempts, unique_key, metadata, nth)
-    ) c WHERE c.problem IS NOT NULL LIMIT 1;
-    IF FOUND THEN
+    ) c;
+    IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'enqueue: ' || problem;
     END IF;
-    ids := ARRAY(SELECT nextval('open_jobs_id_seq') FROM generate_series(1, wanted));
-    inserted := ARRAY(SELECT insert_jobs(ids, kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata));
+    inserted := insert_jobs(ids, kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata);
     IF cardinality(inserted) < wanted THEN
         FOR job IN
             SELECT u.* FROM unnest(ids, kinds, args, queues, priorities, scheduled_ats, max_attempts, unique_keys, metadata)
@@ -125,21 +135,20 @@ BEGIN
                     EXIT;
                 END IF;
                 -- The job that held the key has finished since: try again.
-                PERFORM insert_jobs(ARRAY[job.id], ARRAY[job.kind], ARRAY[job.args], ARRAY[job.queue], ARRAY[job.priority],
-                    ARRAY[job.scheduled_at], ARRAY[job.max_attempts], ARRAY[job.unique_key], ARRAY[job.metadata]);
-                EXIT WHEN FOUND;
+                EXIT WHEN cardinality(insert_jobs(ARRAY[job.id], ARRAY[job.kind], ARRAY[job.args], ARRAY[job.queue], ARRAY[job.priority],
+                    ARRAY[job.scheduled_at], ARRAY[job.max_attempts], ARRAY[job.unique_key], ARRAY[job.metadata])) = 1;
             END LOOP;
         END LOOP;
     END IF;
-    IF scheduled_ats IS NULL OR cardinality(scheduled_ats) < wanted
-        OR EXISTS (SELECT FROM unnest(scheduled_ats) AS s (at) WHERE s.at IS NULL OR s.at <= now()) THEN
+    -- ALL is null, and not true, where the array or an element is null: such a job is due.
+    IF wake AND (cardinality(scheduled_ats) < wanted OR (now() < ALL (scheduled_ats)) IS NOT TRUE) THEN
         PERFORM pg_notify(wake_channel(), '');
     END IF;
     RETURN ids;
 END $$;
 
-COMMENT ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int) IS
-    'Enqueues a job per element of kinds and returns their ids in that order. A null element or array means the default, as in enqueue(). Where a unique key is taken, the id is that of the job that has it. Errors number the jobs from first.';
+COMMENT ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int, boolean) IS
+    'Enqueues a job per element of kinds and returns their ids in that order. A null element or array means the default, as in enqueue(). Where a unique key is taken, the id is that of the job that has it. Errors number the jobs from first. Without wake, no worker is told of them.';
 
 CREATE FUNCTION enqueue(kind text, args jsonb DEFAULT '{}', queue text DEFAULT 'default', priority int DEFAULT 1,
     scheduled_at timestamptz DEFAULT now(), max_attempts int DEFAULT 25, unique_key text DEFAULT NULL,
@@ -317,7 +326,7 @@ COMMENT ON FUNCTION prune(interval) IS
     'Drops finished jobs and ended workers older than the retention, a slice at a time, and returns how many slices it emptied. Workers call it.';
 
 REVOKE ALL ON FUNCTION insert_jobs(bigint[], text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) FROM PUBLIC;
-REVOKE ALL ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION enqueue(text, jsonb, text, int, timestamptz, int, text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cancel(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION hasten(open_jobs) FROM PUBLIC;

@@ -119,6 +119,11 @@ func timeOrNull(t time.Time) *time.Time {
 
 func (c *columns) len() int { return len(c.kinds) }
 
+// arguments are those of enqueue_many, whose messages number the jobs from first.
+func (c *columns) arguments(first int, wake bool) []any {
+	return []any{c.kinds, c.args, c.queues, c.priorities, c.scheduledAts, c.maxAttempts, c.uniqueKeys, c.metadata, first, wake}
+}
+
 // A chunk is what goes to the server in one statement: far from the gigabyte
 // that a value may have there, even where JSON takes more room than its text.
 const (

@@ -30,8 +30,8 @@ var traps = []string{
 	"CREATE FUNCTION {trap}.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'the pg_notify() of a trap'; END $$",
 	"CREATE FUNCTION {trap}.octet_length(text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'the octet_length() of a trap'; END $$",
 	"CREATE FUNCTION {trap}.md5(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'the md5() of a trap'; END $$",
-	"CREATE FUNCTION {trap}.insert_jobs(bigint[], text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'the insert_jobs() of a trap'; END $$",
-	"CREATE FUNCTION {trap}.enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int) RETURNS bigint[] LANGUAGE plpgsql AS $$ BEGIN RAISE 'the enqueue_many() of a trap'; END $$",
+	"CREATE FUNCTION {trap}.insert_jobs(bigint[], text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[]) RETURNS bigint[] LANGUAGE plpgsql AS $$ BEGIN RAISE 'the insert_jobs() of a trap'; END $$",
+	"CREATE FUNCTION {trap}.enqueue_many(text[], jsonb[], text[], int[], timestamptz[], int[], text[], jsonb[], int, boolean) RETURNS bigint[] LANGUAGE plpgsql AS $$ BEGIN RAISE 'the enqueue_many() of a trap'; END $$",
 }
 
 // temporary are traps that stand before everything else in any search path.
