@@ -4,12 +4,16 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 )
 
 // deadServer makes what a server leaves whose process was killed.
 func deadServer(t *testing.T, parent, postmaster string) string {
 	t.Helper()
+	// A process that is begun meanwhile would have the lock for a moment too.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	dir, lock, err := makeDir(parent)
 	if err != nil {
 		t.Fatal(err)
