@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy/internal/process"
+	"github.com/understudy-worker/understudy/internal/tail"
 )
 
 // How long a worker process may be silent, which says how far it is every
@@ -36,7 +37,7 @@ type worker struct {
 	process *process.Process
 	in      *os.File // its orders
 	orders  *json.Encoder
-	log     *ring
+	log     *tail.Tail
 	done    atomic.Int64 // jobs, as it last said
 	words   chan word    // all but sayDone
 	read    chan struct{}
@@ -69,7 +70,7 @@ func (c *crew) add(a assignment, number int) error {
 	if err := os.Mkdir(a.Dir, 0o755); err != nil {
 		return err
 	}
-	w := &worker{name: fmt.Sprintf("worker process %d of %s", number, a.System), log: &ring{}, words: make(chan word, 16), read: make(chan struct{})}
+	w := &worker{name: fmt.Sprintf("worker process %d of %s", number, a.System), log: &tail.Tail{}, words: make(chan word, 16), read: make(chan struct{})}
 	out, err := w.start()
 	if err != nil {
 		return fmt.Errorf("start %s: %w", w.name, err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // drainRun is jobs that wait and are then worked.
@@ -146,28 +148,23 @@ func (r drainRun) measured(ctx context.Context, d *database, c *crew, completed 
 	return result, nil
 }
 
-// pollEvery is how often the server is asked whether it has everything.
+// pollEvery is how often the server is asked for what is waited for.
 const pollEvery = 5 * time.Millisecond
 
 // untilIdle waits until the server has so many jobs as completed.
 func untilIdle(ctx context.Context, s system, d *database, completed int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, standing, errors.New("its worker has handled them, but the server does not have them as completed"))
 	defer cancel()
-	for {
-		idle, err := s.idle(ctx, d.pool, completed)
-		if err == nil && idle {
-			return nil
+	for idle := false; !idle; {
+		var err error
+		if idle, err = s.idle(ctx, d.pool, completed); err == nil && !idle {
+			err = pause.For(ctx, pollEvery)
 		}
-		if err == nil {
-			select {
-			case <-time.After(pollEvery):
-				continue
-			case <-ctx.Done():
-				err = context.Cause(ctx)
-			}
+		if err != nil {
+			return fmt.Errorf("wait until %s has completed %d jobs: %w", s.title, completed, err)
 		}
-		return fmt.Errorf("wait until %s has completed %d jobs: %w", s.title, completed, err)
 	}
+	return nil
 }
 
 // meters are what is read before and after.

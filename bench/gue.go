@@ -105,13 +105,8 @@ func gueEngine(ctx context.Context, a assignment, t *tally, g *gate) error {
 	if err != nil {
 		return err
 	}
-	if err := g.ready(); err != nil {
+	if begin, err := g.open(ctx); !begin {
 		return err
-	}
-	select {
-	case <-g.begin:
-	case <-ctx.Done():
-		return nil
 	}
 	return workers.Run(ctx)
 }

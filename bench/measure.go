@@ -28,6 +28,18 @@ var allMeasures = []measure{
 	heldMeasure, processesMeasure, swapMeasure, slowMeasure,
 }
 
+// inDatabase runs in a database of the measure's own, which is dropped afterwards.
+func inDatabase(run func(ctx context.Context, t *trial, d *database) error) func(context.Context, *trial) error {
+	return func(ctx context.Context, t *trial) (err error) {
+		d, err := t.server.database(ctx, t.system)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.drop()) }()
+		return run(ctx, t, d)
+	}
+}
+
 // only says that a measure is for some systems.
 func only(keys ...string) func(options, system) bool {
 	return func(_ options, s system) bool { return slices.Contains(keys, s.key) }

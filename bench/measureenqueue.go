@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -11,12 +10,7 @@ import (
 )
 
 // enqueueMeasure enqueues while nobody works.
-var enqueueMeasure = measure{key: "enqueue", run: func(ctx context.Context, t *trial) (err error) {
-	d, err := t.server.database(ctx, t.system)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.drop()) }()
+var enqueueMeasure = measure{key: "enqueue", run: inDatabase(func(ctx context.Context, t *trial, d *database) error {
 	enqueued := 0
 	for _, way := range t.sizes.ways() {
 		n, err := t.enqueued(ctx, d, way, enqueued)
@@ -26,7 +20,7 @@ var enqueueMeasure = measure{key: "enqueue", run: func(ctx context.Context, t *t
 		enqueued += n
 	}
 	return nil
-}}
+})}
 
 // way is one way to enqueue.
 type way struct {

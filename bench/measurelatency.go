@@ -9,16 +9,13 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // latencyMeasure enqueues jobs one by one at an even pace and asks how soon
 // each one's handler begins.
-var latencyMeasure = measure{key: "latency", run: func(ctx context.Context, t *trial) (err error) {
-	d, err := t.server.database(ctx, t.system)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.drop()) }()
+var latencyMeasure = measure{key: "latency", run: inDatabase(func(ctx context.Context, t *trial, d *database) error {
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
@@ -31,7 +28,7 @@ var latencyMeasure = measure{key: "latency", run: func(ctx context.Context, t *t
 	}
 	parameters := map[string]int{"concurrency": t.concurrency(), "jobs": len(starts) - warm, "per_s": t.sizes.latencyRate}
 	return t.keep(variantPaced, fmt.Sprintf("start of a job at %d jobs/s", t.sizes.latencyRate), parameters, sent.figures(starts, warm))
-}}
+})}
 
 // variantPaced is the only variant of the latency.
 const variantPaced = "paced"
@@ -101,7 +98,7 @@ func (j *pacedJobs) enqueue(ctx context.Context, s system, d *database) error {
 	for range latencyConns {
 		group.Go(func() error {
 			for n := int(next.Add(1)) - 1; n < len(j.begun); n = int(next.Add(1)) - 1 {
-				if err := until(ctx, first.Add(time.Duration(n)*j.every)); err != nil {
+				if err := pause.For(ctx, time.Until(first.Add(time.Duration(n)*j.every))); err != nil {
 					return err
 				}
 				j.begun[n] = time.Now().UnixNano()
@@ -114,18 +111,6 @@ func (j *pacedJobs) enqueue(ctx context.Context, s system, d *database) error {
 		})
 	}
 	return group.Wait()
-}
-
-// until waits for a moment.
-func until(ctx context.Context, moment time.Time) error {
-	timer := time.NewTimer(time.Until(moment))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // figures are the latencies of the jobs from the number warm on, in

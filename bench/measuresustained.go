@@ -9,12 +9,7 @@ import (
 
 // sustainedMeasure enqueues and works at once: the highest rate at which the
 // queue does not grow.
-var sustainedMeasure = measure{key: "sustained", run: func(ctx context.Context, t *trial) (err error) {
-	d, err := t.server.database(ctx, t.system)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.drop()) }()
+var sustainedMeasure = measure{key: "sustained", run: inDatabase(func(ctx context.Context, t *trial, d *database) error {
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
@@ -25,7 +20,7 @@ var sustainedMeasure = measure{key: "sustained", run: func(ctx context.Context, 
 	return t.keep("sustained", "enqueue and work at once", map[string]int{
 		"concurrency": t.concurrency(), "open": t.sizes.sustainOpen, "seconds": int(t.sizes.sustain.Seconds()),
 	}, figures)
-}}
+})}
 
 // flowing runs a worker beside a flow of jobs, which do uses, and checks in
 // the end that every job is completed.

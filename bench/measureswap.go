@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // swapMeasure changes the role of a worker's pod, and asks how soon the first
@@ -114,7 +116,7 @@ func (s *swapping) one(ctx context.Context, from, role string) (done swap, ok bo
 	if err := s.fill(ctx, targets[role], max(1, s.open/swapLow)); err != nil {
 		return swap{}, false, err
 	}
-	if err := until(ctx, due); err != nil {
+	if err := pause.For(ctx, time.Until(due)); err != nil {
 		return swap{}, false, err
 	}
 	waiting := s.enqueued[from] - s.worked[from] - s.since()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/understudy-worker/understudy/internal/pause"
 )
 
 // walPosition is how many bytes of log the server has written ever.
@@ -37,22 +39,14 @@ func untilAlone(ctx context.Context, d *database) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("somebody stays connected"))
 	defer cancel()
 	for {
-		others, err := connections(ctx, d)
-		if err != nil || others == 0 {
+		var others sightings
+		if err := others.look(ctx, d); err != nil || others.connections == 0 {
 			return err
 		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("wait for connections to %s to end: %w", d.name, context.Cause(ctx))
+		if err := pause.For(ctx, pollEvery); err != nil {
+			return fmt.Errorf("wait for connections to %s to end: %w", d.name, err)
 		}
 	}
-}
-
-// connections counts those to the database that are not this process's.
-func connections(ctx context.Context, d *database) (n int, err error) {
-	return n, d.pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
-WHERE datname = $1 AND backend_type = 'client backend' AND application_name <> $2`, d.name, ownApplication).Scan(&n)
 }
 
 // clockTick is Linux's unit of CPU times in /proc, USER_HZ.

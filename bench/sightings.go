@@ -14,7 +14,6 @@ type sightings struct {
 	connections int // the most at a time
 	looks       int
 	locked      int // looks at which one of them waited for a lock
-	waiting     int // connections that waited, over all looks
 }
 
 // watch looks every so often until ctx ends.
@@ -46,7 +45,6 @@ FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' AND
 	}
 	s.connections = max(s.connections, all)
 	s.looks++
-	s.waiting += waiting
 	if waiting > 0 {
 		s.locked++
 	}

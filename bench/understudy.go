@@ -19,6 +19,7 @@ import (
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/app"
 	"github.com/understudy-worker/understudy/internal/kubelet"
+	"github.com/understudy-worker/understudy/internal/tail"
 	"github.com/understudy-worker/understudy/store"
 	"github.com/understudy-worker/understudy/supervisor"
 )
@@ -195,13 +196,8 @@ func (e *understudyWorker) follow(ctx context.Context, g *gate) error {
 	if _, err := e.log.next(ctx, "start"); err != nil {
 		return err
 	}
-	if err := g.ready(); err != nil {
+	if begin, err := g.open(ctx); !begin {
 		return err
-	}
-	select {
-	case <-g.begin:
-	case <-ctx.Done():
-		return nil
 	}
 	if err := e.role("active"); err != nil {
 		return err
@@ -255,7 +251,7 @@ func (e *understudyWorker) swap(ctx context.Context, role string) (swap, error) 
 
 // logWatch reads a worker's log as it is written.
 type logWatch struct {
-	kept  ring
+	kept  tail.Tail
 	lines chan logLine
 }
 

@@ -23,10 +23,24 @@ type engine func(ctx context.Context, a assignment, t *tally, g *gate) error
 
 // gate is what an engine waits for, and what it tells.
 type gate struct {
-	ready func() error          // to be called once, before it waits for begin
+	ready func() error          // tells that it waits for begin
 	begin <-chan struct{}       // closed when it is to begin
 	roles <-chan string         // roles that it is to take, one after another
 	swaps func(done swap) error // to be called when it has taken one
+}
+
+// open tells that the engine is ready and waits until it is to begin. It says no
+// where there is an error, or ctx ends before.
+func (g *gate) open(ctx context.Context) (begin bool, err error) {
+	if err := g.ready(); err != nil {
+		return false, err
+	}
+	select {
+	case <-g.begin:
+		return true, nil
+	case <-ctx.Done():
+		return false, nil
+	}
 }
 
 // errInputEnded ends a worker process whose parent has no more orders.

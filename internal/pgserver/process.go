@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy/internal/process"
+	"github.com/understudy-worker/understudy/internal/tail"
 )
 
 // command is a program of the server's, run as its account in its directory.
@@ -41,7 +42,7 @@ func environment() []string {
 
 // run runs a program of the server's to its end, or until ctx is done.
 func (s *Server) run(ctx context.Context, name string, args ...string) error {
-	output := &tail{}
+	output := &tail.Tail{}
 	cmd := s.command(name, args...)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.WaitDelay = waitDelay

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/understudy-worker/understudy/internal/process"
+	"github.com/understudy-worker/understudy/internal/tail"
 )
 
 // superuser is the login that owns the cluster.
@@ -24,7 +25,7 @@ type Server struct {
 	lock         *os.File // tells other processes that dir is in use
 	account      *account
 	password     string
-	log          *tail
+	log          *tail.Tail
 	startTimeout time.Duration
 	port         int // chosen by Start, kept over restarts: a DSN stays good
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/understudy-worker/understudy/internal/tail"
 )
 
 // prepare finds what a server needs and makes its directory.
@@ -30,7 +32,7 @@ func prepare(options Options) (*Server, error) {
 		lock:         lock,
 		account:      owner,
 		password:     rand.Text(),
-		log:          &tail{next: options.Log},
+		log:          &tail.Tail{Next: options.Log},
 		startTimeout: cmp.Or(options.StartTimeout, defaultStartTimeout),
 	}, nil
 }
