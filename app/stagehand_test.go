@@ -36,7 +36,7 @@ func (s *shell) hand(schema, pod, hash string) *stagehand {
 
 // take claims jobs of kind echo.
 func (h *stagehand) take(ctx context.Context) []*understudy.Job {
-	jobs, err := h.queue.Claim(ctx, understudy.ClaimRequest{Queue: "default", Kinds: []string{"echo"}, Limit: 3})
+	jobs, _, err := h.queue.Claim(ctx, understudy.ClaimRequest{Queue: "default", Kinds: []string{"echo"}, Limit: 3})
 	if err != nil && ctx.Err() == nil {
 		h.t.Error(err)
 	}

@@ -96,7 +96,7 @@ func TestAJobIsFoundOpenedCancelledAndRetried(t *testing.T) {
 	confirm(t, h, taken, "cancel")
 	confirm(t, h, id, "retry")
 
-	claimed, err := queue.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{"mail"}, Limit: 10})
+	claimed, _, err := queue.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{"mail"}, Limit: 10})
 	if err != nil || len(claimed) != 2 {
 		t.Fatalf("claimed %d, error %v", len(claimed), err)
 	}

@@ -90,7 +90,7 @@ func (w *walk) claim(args []string) {
 	w.t.Helper()
 	want, err := strconv.Atoi(args[0])
 	w.must(err)
-	jobs, err := w.queue.Claim(w.t.Context(), understudy.ClaimRequest{Kinds: args[1:2], Queue: args[2], Limit: want})
+	jobs, _, err := w.queue.Claim(w.t.Context(), understudy.ClaimRequest{Kinds: args[1:2], Queue: args[2], Limit: want})
 	w.must(err)
 	if len(jobs) != want {
 		w.t.Fatalf("claimed %d jobs of kind %s, want %d", len(jobs), args[1], want)

@@ -1,5 +1,5 @@
 -- A job's life, table by table: enqueue writes open_jobs, and ready (due) or
--- later (not yet). A claim moves rows of ready into one row of claims per
+-- later (not yet). A claim moves jobs from ready into one row of claims per
 -- batch and leaves open_jobs alone. Finishing moves the job to finished_jobs.
 -- So what is searched for work is narrow, a job's own row is written twice,
 -- and nothing that is claimed from grows with what is finished. People read
@@ -54,18 +54,20 @@ CREATE TABLE ready (
     kind     text COLLATE "C" NOT NULL,
     priority smallint NOT NULL,
     run_at   timestamptz NOT NULL,
-    job_id   bigint NOT NULL,
+    job_ids  bigint[] NOT NULL,
+    job_id   bigint GENERATED ALWAYS AS (job_ids[1]) STORED,
     requeues int NOT NULL,
     PRIMARY KEY (queue, kind, priority, run_at, job_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
 
-COMMENT ON TABLE ready IS 'Jobs that are due and wait for a worker: what claims are made from.';
-COMMENT ON COLUMN ready.queue IS 'Queue of the job.';
-COMMENT ON COLUMN ready.kind IS 'Kind of the job.';
-COMMENT ON COLUMN ready.priority IS 'Priority of the job.';
-COMMENT ON COLUMN ready.run_at IS 'scheduled_at of the job.';
-COMMENT ON COLUMN ready.job_id IS 'The job, in open_jobs.';
-COMMENT ON COLUMN ready.requeues IS 'requeues of the job.';
+COMMENT ON TABLE ready IS 'Jobs that are due and wait for a worker: what claims are made from. A row holds up to 32 that were enqueued together.';
+COMMENT ON COLUMN ready.queue IS 'Queue of the jobs.';
+COMMENT ON COLUMN ready.kind IS 'Kind of the jobs.';
+COMMENT ON COLUMN ready.priority IS 'Priority of the jobs.';
+COMMENT ON COLUMN ready.run_at IS 'scheduled_at of the jobs.';
+COMMENT ON COLUMN ready.job_ids IS 'The jobs, in open_jobs, in ascending order: all have the same id / 32. Claims take them from the front.';
+COMMENT ON COLUMN ready.job_id IS 'The first of them.';
+COMMENT ON COLUMN ready.requeues IS 'requeues of the jobs.';
 
 CREATE TABLE later (
     run_at   timestamptz NOT NULL,
@@ -319,7 +321,7 @@ COMMENT ON COLUMN jobs.cancel_requested IS 'Somebody asked to cancel the job whi
 CREATE VIEW job_counts AS
 SELECT c.queue, c.kind, c.state, sum(c.jobs)::bigint AS count, sum(c.due)::bigint AS due
 FROM (
-    SELECT queue, kind, 'available' AS state, count(*) AS jobs, count(*) AS due FROM ready GROUP BY queue, kind
+    SELECT queue, kind, 'available' AS state, sum(cardinality(job_ids)) AS jobs, sum(cardinality(job_ids)) AS due FROM ready GROUP BY queue, kind
     UNION ALL
     SELECT queue, kind, CASE WHEN run_at > now() THEN state ELSE 'available' END, count(*), count(*) FILTER (WHERE run_at <= now())
     FROM later GROUP BY 1, 2, 3

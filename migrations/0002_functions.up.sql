@@ -76,8 +76,9 @@ BEGIN
         ON CONFLICT (kind, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
         RETURNING id, queue, kind, priority, scheduled_at, waiting_state
     ), due AS (
-        INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
-        SELECT n.queue, n.kind, n.priority, n.scheduled_at, n.id, 0 FROM new n WHERE n.waiting_state = 'available'
+        INSERT INTO ready (queue, kind, priority, run_at, job_ids, requeues)
+        SELECT n.queue, n.kind, n.priority, n.scheduled_at, array_agg(n.id ORDER BY n.id), 0 FROM new n WHERE n.waiting_state = 'available'
+        GROUP BY n.queue, n.kind, n.priority, n.scheduled_at, n.id / 32
     ), not_yet AS (
         INSERT INTO later (run_at, job_id, queue, kind, state, priority, requeues)
         SELECT n.scheduled_at, n.id, n.queue, n.kind, n.waiting_state, n.priority, 0 FROM new n WHERE n.waiting_state = 'scheduled'
@@ -179,6 +180,7 @@ DECLARE
     wanted CONSTANT bigint := cancel.id;
     job open_jobs;
     final text;
+    others bigint[]; -- what shares a row of ready with the job
 BEGIN
     FOR look IN 1..10 LOOP -- the job may be retried between the two halves of a look, and again
         -- The lock keeps the job from being recorded or requeued meanwhile.
@@ -194,8 +196,14 @@ BEGIN
     END IF;
     FOR look IN 1..100 LOOP
         DELETE FROM ready r
-        WHERE (r.queue, r.kind, r.priority, r.run_at, r.job_id) = (job.queue, job.kind, job.priority, job.scheduled_at, wanted);
-        EXIT WHEN FOUND;
+        WHERE (r.queue, r.kind, r.priority, r.run_at) = (job.queue, job.kind, job.priority, job.scheduled_at)
+            AND r.job_id BETWEEN wanted - wanted % 32 AND wanted AND wanted = ANY (r.job_ids)
+        RETURNING array_remove(r.job_ids, wanted) INTO others;
+        IF FOUND THEN
+            INSERT INTO ready (queue, kind, priority, run_at, job_ids, requeues)
+            SELECT job.queue, job.kind, job.priority, job.scheduled_at, others, job.requeues WHERE others <> '{}';
+            EXIT;
+        END IF;
         DELETE FROM later l WHERE l.run_at = job.scheduled_at AND l.job_id = wanted;
         EXIT WHEN FOUND;
         IF EXISTS (SELECT FROM running_jobs r WHERE r.id = wanted AND r.requeues = job.requeues) THEN
@@ -223,8 +231,8 @@ BEGIN
     DELETE FROM later l WHERE l.run_at = job.scheduled_at AND l.job_id = job.id;
     IF FOUND THEN
         UPDATE open_jobs o SET scheduled_at = now(), waiting_state = 'available', requeues = o.requeues + 1 WHERE o.id = job.id;
-        INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
-        VALUES (job.queue, job.kind, job.priority, now(), job.id, job.requeues + 1);
+        INSERT INTO ready (queue, kind, priority, run_at, job_ids, requeues)
+        VALUES (job.queue, job.kind, job.priority, now(), ARRAY[job.id], job.requeues + 1);
     ELSIF EXISTS (SELECT FROM running_jobs r WHERE r.id = job.id AND r.requeues = job.requeues) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_in_use',
             MESSAGE = format('retry: job %s is running: wait until it ends, or cancel it first', job.id);
@@ -245,8 +253,8 @@ BEGIN
     VALUES (done.id, done.queue, done.kind, done.args, 'available', done.priority, now(), done.attempt,
         greatest(done.max_attempts, done.attempt + 1), done.requeues + 1,
         done.unique_key, done.metadata, done.created_at, done.attempted_at, attempts_of(done), done.last_error);
-    INSERT INTO ready (queue, kind, priority, run_at, job_id, requeues)
-    VALUES (done.queue, done.kind, done.priority, now(), done.id, done.requeues + 1);
+    INSERT INTO ready (queue, kind, priority, run_at, job_ids, requeues)
+    VALUES (done.queue, done.kind, done.priority, now(), ARRAY[done.id], done.requeues + 1);
 EXCEPTION WHEN unique_violation THEN
     SELECT o.id INTO holder FROM open_jobs o WHERE o.kind = done.kind AND o.unique_key = done.unique_key;
     RAISE EXCEPTION USING ERRCODE = 'unique_violation',

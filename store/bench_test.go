@@ -70,7 +70,7 @@ func BenchmarkClaimAndRecord(b *testing.B) {
 // drain claims and completes until nothing is left.
 func drain(b *testing.B, q *store.Queue, batch int, kinds []string) {
 	for {
-		jobs, err := q.Claim(b.Context(), understudy.ClaimRequest{Queue: "default", Kinds: kinds, Limit: batch})
+		jobs, _, err := q.Claim(b.Context(), understudy.ClaimRequest{Queue: "default", Kinds: kinds, Limit: batch})
 		if err != nil {
 			b.Error(err)
 			return

@@ -11,8 +11,10 @@ import (
 // misplaced lists what is wrong with where jobs stand: an unfinished job must
 // be in exactly one place, and what is claimed from must be a job.
 const misplaced = `
-WITH places AS (
-	SELECT job_id AS id, requeues, 'ready' AS place FROM {schema}.ready
+WITH due AS (
+	SELECT r.*, u.id FROM {schema}.ready r CROSS JOIN LATERAL unnest(r.job_ids) AS u (id)
+), places AS (
+	SELECT id, requeues, 'ready' AS place FROM due
 	UNION ALL
 	SELECT job_id, requeues, 'later' FROM {schema}.later
 	UNION ALL
@@ -23,11 +25,15 @@ SELECT format('unfinished job %s is in %s places: %s', j.id, count(p.id), string
 FROM {schema}.open_jobs j LEFT JOIN places p ON p.id = j.id AND p.requeues = j.requeues
 GROUP BY j.id HAVING count(p.id) <> 1
 UNION ALL
-SELECT format('ready has job %s, which is not unfinished like that', r.job_id)
-FROM {schema}.ready r
+SELECT format('ready has job %s, which is not unfinished like that', r.id)
+FROM due r
 WHERE NOT EXISTS (
 	SELECT FROM {schema}.open_jobs j
-	WHERE (j.id, j.requeues, j.queue, j.kind, j.priority, j.scheduled_at) = (r.job_id, r.requeues, r.queue, r.kind, r.priority, r.run_at))
+	WHERE (j.id, j.requeues, j.queue, j.kind, j.priority, j.scheduled_at) = (r.id, r.requeues, r.queue, r.kind, r.priority, r.run_at))
+UNION ALL
+SELECT format('ready has the jobs %s in one row', job_ids)
+FROM {schema}.ready r
+WHERE job_ids <> ARRAY(SELECT DISTINCT id FROM unnest(job_ids) AS u (id) WHERE id / 32 = job_id / 32 ORDER BY id)
 UNION ALL
 SELECT format('later has job %s, which is not unfinished like that', l.job_id)
 FROM {schema}.later l
@@ -40,7 +46,7 @@ UNION ALL
 SELECT format('job %s is finished %s times', id, count(*)) FROM {schema}.finished_jobs GROUP BY id HAVING count(*) > 1
 UNION ALL
 SELECT format('job %s has a cancellation requested, and waits', j.id)
-FROM {schema}.open_jobs j WHERE cancel_requested AND id IN (SELECT job_id FROM {schema}.ready UNION ALL SELECT job_id FROM {schema}.later)`
+FROM {schema}.open_jobs j WHERE cancel_requested AND id IN (SELECT id FROM due UNION ALL SELECT job_id FROM {schema}.later)`
 
 // miscounted lists where the view job_counts and the view jobs disagree.
 const miscounted = `

@@ -10,27 +10,56 @@ import (
 	"github.com/understudy-worker/understudy"
 )
 
-// Claim takes up to request.Limit due jobs, the most urgent first. A worker
-// whose lease has run out gets none. When it fails, the claim may still have
-// been made: the next Reconcile returns its jobs to their queue.
-func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) ([]*understudy.Job, error) {
+// Claim takes up to request.Limit due jobs, the most urgent first, and says
+// whether there may be more. Jobs that another worker is about to claim are
+// passed over, and so are those that share a row with them: then there are more,
+// though fewer came than were asked for, or none. A worker whose lease has run
+// out gets none. When it fails, the claim may still have been made: the next
+// Reconcile returns its jobs to their queue.
+func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) (jobs []*understudy.Job, more bool, err error) {
 	if request.Limit < 1 || len(request.Kinds) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
+	front := q.fronts.of(request)
+	for short := true; short && len(jobs) < request.Limit; {
+		look := front.begin(time.Now(), request.Limit-len(jobs))
+		found, err := q.claim(ctx, request, look)
+		if err != nil && len(jobs) == 0 {
+			return nil, false, q.store.wrap("claim jobs", err)
+		}
+		if err != nil { // the next claim will say what is wrong
+			return jobs, true, nil
+		}
+		front.end(look, found)
+		jobs, more, short = append(jobs, found.jobs...), found.more, found.rows >= look.rows
+	}
+	return jobs, more, nil
+}
+
+// findings are what a look at a queue brought.
+type findings struct {
+	jobs []*understudy.Job // claimed, in the order of claims
+	rows int               // of ready that held them
+	more bool              // there are more where it looked
+	took time.Duration
+}
+
+// claim takes what one look brings.
+func (q *Queue) claim(ctx context.Context, request understudy.ClaimRequest, look *look) (findings, error) {
 	number := q.held.begin()
-	front, began := q.fronts.of(request), time.Now()
-	look := front.begin(began)
 	c := newCollector(q.store.schema, request.Queue, request.Kinds, understudy.Claim{Epoch: q.epoch, Number: number})
+	var more bool
 	batch := &pgx.Batch{}
-	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, look.kinds, request.Limit,
+	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, look.rows, look.kinds, look.limit,
 		look.above, look.last, look.runAts, look.jobIDs, look.late).Query(c.collect)
+	batch.Queue(q.store.sql.get("more_ready"), request.Queue, look.kinds, look.above, look.last, look.runAts, look.jobIDs, look.late).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&more) })
 	if err := q.claims.runOrBreakOff(ctx, batch); err != nil {
 		q.held.settle(number, nil)
-		return nil, q.store.wrap("claim jobs", err)
+		return findings{}, err
 	}
-	front.end(began, time.Since(began), request.Limit, c.jobs)
 	q.held.settle(number, c.jobs)
-	return c.jobs, nil
+	return findings{jobs: c.jobs, rows: c.rows, more: more, took: time.Since(look.began)}, nil
 }
 
 // Reconcile releases the jobs of claims whose reply was lost, and lists the

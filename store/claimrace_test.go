@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -39,7 +40,7 @@ type asyncClaim struct {
 
 func claimAsync(t testing.TB, q *store.Queue, kinds ...string) *asyncClaim {
 	c := &asyncClaim{}
-	c.Go(func() { c.jobs, c.err = q.Claim(t.Context(), request(kinds...)) })
+	c.Go(func() { c.jobs, _, c.err = q.Claim(t.Context(), request(kinds...)) })
 	return c
 }
 
@@ -69,14 +70,34 @@ func TestAnEpochThatIsClaimingIsNotExpired(t *testing.T) {
 	held(t, other, ids, "a")
 }
 
-func TestAClaimPassesOverWhatAnotherIsTaking(t *testing.T) {
+func TestAClaimPassesOverWhatAnotherIsTakingAndSaysSo(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)
-	ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
-	tx := f.begin(t) // another claim
-	f.in(t, tx, "SELECT FROM {schema}.ready WHERE job_id = $1 FOR UPDATE", ids[1])
-	held(t, f.epoch(t), []int64{ids[0], ids[2]}, "a")
+	q := f.epoch(t)
+	shared := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+	var alone []int64
+	for range 2 {
+		alone = append(alone, mustEnqueue(t, f, store.NewJob{Kind: "a"}))
+	}
+	tx := f.begin(t) // another claim, of one job
+	f.in(t, tx, "SELECT FROM {schema}.ready WHERE $1 = ANY (job_ids) FOR UPDATE", shared[0])
+	wantClaim(t, q, alone, true)
+	wantClaim(t, q, nil, true)
 	rollback(t, tx)
+	wantClaim(t, q, shared, false)
+	wantClaim(t, q, nil, false)
+}
+
+// wantClaim claims and checks what comes.
+func wantClaim(t testing.TB, q *store.Queue, want []int64, wantMore bool) {
+	t.Helper()
+	jobs, more, err := q.Claim(t.Context(), request("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := idsOf(jobs); !slices.Equal(got, want) || more != wantMore {
+		t.Errorf("claimed %v, more: %t; want %v, %t", got, more, want, wantMore)
+	}
 }
 
 func TestAClaimThatMeetsAnExpiryGetsNothing(t *testing.T) {
@@ -134,7 +155,7 @@ func TestAClaimThatIsBrokenOffTakesNothingAndLeavesNothingInDoubt(t *testing.T) 
 	var claiming sync.WaitGroup
 	var claimed []*understudy.Job
 	var err error
-	claiming.Go(func() { claimed, err = q.Claim(ctx, request("a")) })
+	claiming.Go(func() { claimed, _, err = q.Claim(ctx, request("a")) })
 	eventually(t, "the claim waits with its rows locked", func() bool { return f.waits(t) })
 	cancel()
 	claiming.Wait() // though what it waits for is still held

@@ -14,6 +14,7 @@ import (
 type collector struct {
 	common         understudy.Job // what all jobs of the claim have in common
 	jobs           []*understudy.Job
+	rows           int              // of ready that held them
 	free           []understudy.Job // of the current block
 	kind           kindScanner
 	args, metadata jsonScanner
@@ -46,8 +47,8 @@ func (c *collector) add(rows pgx.Rows) error {
 	}
 	j := &c.free[0]
 	*j = c.common
-	if err := rows.Scan(&j.ID, &c.kind, &c.args, &j.Priority, &j.ScheduledAt, &j.Attempt, &j.MaxAttempts,
-		&j.Losses, &j.UniqueKey, &c.metadata, &j.CreatedAt, &j.AttemptedAt, &j.Claim.Requeues); err != nil {
+	if err := rows.Scan(&j.Priority, &j.ScheduledAt, &j.ID, &c.kind, &c.args, &j.Attempt, &j.MaxAttempts,
+		&j.Losses, &j.UniqueKey, &c.metadata, &j.CreatedAt, &j.AttemptedAt, &j.Claim.Requeues, &c.rows); err != nil {
 		return err
 	}
 	j.Kind, j.Args, j.Metadata = c.kind.value, c.args.value, c.metadata.value

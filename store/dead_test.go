@@ -103,7 +103,7 @@ func TestAWorkerOutlivesACrashOfTheServer(t *testing.T) {
 		for _, o := range done.Fenced {
 			seen[o.Job.ID] = true
 		}
-		claimed, err = q.Claim(t.Context(), request("noop0"))
+		claimed, _, err = q.Claim(t.Context(), request("noop0"))
 		return err == nil && len(claimed) == 0 && get[int](t, f, "SELECT count(*) FROM {schema}.open_jobs") == 0
 	})
 	if n := get[int](t, f, "SELECT count(*) FROM {schema}.jobs WHERE state = 'completed'"); n != jobs {

@@ -73,7 +73,7 @@ func TestAJobOfALostClaimThatSomebodyHasLockedIsReleasedLater(t *testing.T) {
 	ids := g.enqueue(t, store.NewJob{Kind: "b"}, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
 	held(t, q, ids[:1], "b")
 	w.onReply(func() error { return errReplyLost })
-	if _, err := q.Claim(t.Context(), request("a")); err == nil {
+	if _, _, err := q.Claim(t.Context(), request("a")); err == nil {
 		t.Fatal("the reply was not lost")
 	}
 	w.restore()

@@ -113,8 +113,8 @@ func (f *fixture) loseClaim(t *testing.T, job *understudy.Job) {
 	t.Helper()
 	tx := f.begin(t)
 	f.in(t, tx, "DELETE FROM {schema}.claims WHERE worker_id = $1 AND number = $2", job.Claim.Epoch, job.Claim.Number)
-	f.in(t, tx, `INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
-		SELECT queue, kind, priority, scheduled_at, id, requeues FROM {schema}.open_jobs WHERE id = $1`, job.ID)
+	f.in(t, tx, `INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+		SELECT queue, kind, priority, scheduled_at, ARRAY[id], requeues FROM {schema}.open_jobs WHERE id = $1`, job.ID)
 	commit(t, tx)
 }
 

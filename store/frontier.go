@@ -46,7 +46,7 @@ func (f *frontiers) of(request understudy.ClaimRequest) *frontier {
 	}
 	known := f.queues[request.Queue]
 	if known == nil || !slices.Equal(known.kinds, request.Kinds) {
-		known = &frontier{kinds: slices.Clone(request.Kinds)}
+		known = &frontier{kinds: slices.Clone(request.Kinds), perRow: blockSize}
 		f.queues[request.Queue] = known
 	}
 	return known
@@ -60,7 +60,12 @@ type frontier struct {
 	until  time.Time // until then looks begin at the frontier
 	looked time.Time // when the last look began
 	places [understudy.MaxPriority]place
+	perRow int // jobs that a row had, of the last ones
 }
+
+// blockSize is how many ids there are that may share a row of ready: from n
+// times as many on.
+const blockSize = 32
 
 // place is one in the order of claims within a priority: behind it is nothing
 // to claim.
@@ -74,9 +79,12 @@ var (
 	atEnd   = place{runAt: pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}}
 )
 
-// stretches are the parts of ready that a claim looks at, in the columns of
-// the statement "claim".
-type stretches struct {
+// look is what a claim is to look at: stretches of ready, in the columns of the
+// statement "claim".
+type look struct {
+	began       time.Time
+	limit       int // jobs that are wanted
+	rows        int // rows that are taken at the most
 	kinds       []string
 	above, last []int16 // priorities: what is beyond the place in above, to last
 	runAts      []pgtype.Timestamptz
@@ -84,45 +92,53 @@ type stretches struct {
 	late        float64 // seconds
 }
 
-func (s *stretches) add(kind string, above, last int16, from place) {
-	s.kinds = append(s.kinds, kind)
-	s.above, s.last = append(s.above, above), append(s.last, last)
-	s.runAts, s.jobIDs = append(s.runAts, from.runAt), append(s.jobIDs, from.jobID)
+func (l *look) add(kind string, above, last int16, from place) {
+	l.kinds = append(l.kinds, kind)
+	l.above, l.last = append(l.above, above), append(l.last, last)
+	l.runAts, l.jobIDs = append(l.runAts, from.runAt), append(l.jobIDs, from.jobID)
 }
 
 // begin says what a look that begins now is to look at.
-func (f *frontier) begin(now time.Time) *stretches {
+func (f *frontier) begin(now time.Time, limit int) *look {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := &stretches{late: (now.Sub(f.looked) + lateness).Seconds()}
+	l := &look{began: now, limit: limit, rows: min(limit/f.perRow+1, limit), late: (now.Sub(f.looked) + lateness).Seconds()}
 	for _, kind := range f.kinds {
 		if !now.Before(f.until) {
-			s.add(kind, 0, understudy.MaxPriority, atStart)
+			l.add(kind, 0, understudy.MaxPriority, atStart)
 			continue
 		}
 		for i, from := range f.places {
-			s.add(kind, int16(i+1), int16(i+1), from)
+			l.add(kind, int16(i+1), int16(i+1), from)
 		}
 	}
-	return s
+	return l
 }
 
-// end notes what a look brought, in the order of claims.
-func (f *frontier) end(began time.Time, took time.Duration, limit int, jobs []*understudy.Job) {
+// end notes what a look brought.
+func (f *frontier) end(l *look, found findings) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.looked = began
-	if !began.Before(f.until) {
+	f.looked = l.began
+	if found.rows > 0 {
+		f.perRow = max(len(found.jobs)/found.rows, 1)
+	}
+	if !l.began.Before(f.until) {
 		f.places = [understudy.MaxPriority]place{atStart, atStart, atStart, atStart}
-		if took > dearLook+time.Duration(len(jobs))*dearJob {
-			f.until = began.Add(spared * took)
+		if found.took > dearLook+time.Duration(len(found.jobs))*dearJob {
+			f.until = l.began.Add(spared * found.took)
 		}
 	}
+	full := len(found.jobs) >= l.limit || found.rows >= l.rows
+	if found.more && !full {
+		return // what others are at comes back where it was
+	}
 	reached := understudy.MaxPriority // all before it were seen to their end
-	if len(jobs) >= limit {
-		last := jobs[len(jobs)-1]
+	if full {
+		last := found.jobs[len(found.jobs)-1]
 		reached = last.Priority - 1
-		f.places[reached] = place{pgtype.Timestamptz{Time: last.ScheduledAt, Valid: true}, last.ID}
+		// A row may begin with a lower id than that of the last job, of the same block.
+		f.places[reached] = place{pgtype.Timestamptz{Time: last.ScheduledAt, Valid: true}, last.ID - last.ID%blockSize - 1}
 	}
 	for i := range reached {
 		f.places[i] = atEnd

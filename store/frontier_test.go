@@ -26,8 +26,8 @@ func heldOpen(t *testing.T, rows int) *fixture {
 	if _, err := tx.Exec(t.Context(), "SELECT txid_current()"); err != nil {
 		t.Fatal(err)
 	}
-	f.exec(t, `INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
-		SELECT 'default', 'noop0', p, now() - interval '1 hour', -n, 0 FROM generate_series(1, $1::int) n, generate_series(1, 2) p`, rows/2)
+	f.exec(t, `INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+		SELECT 'default', 'noop0', p, now() - interval '1 hour', ARRAY[-n], 0 FROM generate_series(1, $1::int) n, generate_series(1, 2) p`, rows/2)
 	f.exec(t, "DELETE FROM {schema}.ready")
 	return f
 }
@@ -77,4 +77,21 @@ func TestBeyondAFrontierNoJobIsOverlooked(t *testing.T) {
 	eventually(t, "a job behind the frontier is claimed", func() bool {
 		return slices.Equal(idsOf(claim(t, q, 10, "noop0", "noop1")), behind)
 	})
+}
+
+func TestBeyondAFrontierNoRowOfTheSameIDsIsOverlooked(t *testing.T) {
+	t.Parallel()
+	f := heldOpen(t, 200_000)
+	q := f.epoch(t)
+	ids := f.enqueue(t, noops(60, 1)...)
+	f.exec(t, "UPDATE {schema}.ready SET run_at = now() - interval '1 minute'") // long visible
+	f.exec(t, "UPDATE {schema}.open_jobs SET scheduled_at = (SELECT max(run_at) FROM {schema}.ready)")
+	f.interleave(t)
+	var got []int64
+	for range 60 / 5 {
+		got = append(got, idsOf(claim(t, q, 5, "noop0"))...)
+	}
+	if slices.Sort(got); !slices.Equal(got, ids) {
+		t.Errorf("claimed %v, want %v", got, ids)
+	}
 }

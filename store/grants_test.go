@@ -139,7 +139,7 @@ func TestNoErrorTellsAPassword(t *testing.T) {
 	defer q.Close()
 	for what, call := range map[string]func() error{
 		"open":    func() error { return q.Open(t.Context()) },
-		"claim":   func() error { _, err := q.Claim(t.Context(), request("a")); return err },
+		"claim":   func() error { _, _, err := q.Claim(t.Context(), request("a")); return err },
 		"listen":  func() error { return q.Listen(t.Context(), func() {}, func() {}) },
 		"enqueue": func() error { _, err := g.Enqueue(t.Context(), store.NewJob{Kind: "a"}); return err },
 		"list":    func() error { _, err := g.Jobs(t.Context(), store.Filter{}); return err },

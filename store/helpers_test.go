@@ -102,7 +102,7 @@ func pooled(o *store.QueueOptions) { o.Pooled = true }
 
 func claim(t testing.TB, q *store.Queue, limit int, kinds ...string) []*understudy.Job {
 	t.Helper()
-	jobs, err := q.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: kinds, Limit: limit})
+	jobs, _, err := q.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: kinds, Limit: limit})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func (f *fixture) stir(t testing.TB, q *store.Queue, stop <-chan struct{}) {
 			return
 		default:
 		}
-		jobs, err := q.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{"noop0", "noop1"}, Limit: 50})
+		jobs, _, err := q.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{"noop0", "noop1"}, Limit: 50})
 		if err != nil {
 			t.Error(err)
 			return

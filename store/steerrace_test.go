@@ -22,13 +22,16 @@ func TestCancelsThatRaceClaimsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)
 	const jobs, workers, cancellers = 600, 3, 4
-	var ids []int64
-	for i, job := range noops(jobs, 2) {
-		if i%3 == 0 {
-			job.ScheduledAt = time.Now().Add(time.Duration(rand.N(2000)) * time.Millisecond)
+	waiting := noops(jobs, 2)
+	for i := range waiting {
+		switch i % 3 {
+		case 0:
+			waiting[i].ScheduledAt = time.Now().Add(time.Duration(rand.N(2000)) * time.Millisecond)
+		case 1:
+			waiting[i].Priority = 1 + rand.N(4)
 		}
-		ids = append(ids, mustEnqueue(t, f, job))
 	}
+	ids := f.enqueue(t, waiting...)
 	r := &ran{finished: map[int64]int{}, charged: map[int64]int{}}
 	cancelled := make(map[int64]understudy.State)
 	var work sync.WaitGroup

@@ -76,7 +76,7 @@ func TestAClaimWhoseReplyIsLostIsReleasedUncharged(t *testing.T) {
 	held(t, q, ids[:1], "b") // connects and prepares; and is held by a claim that is known
 
 	w.onReply(func() error { return errReplyLost })
-	if jobs, err := q.Claim(t.Context(), request("a")); !errors.Is(err, errReplyLost) || jobs != nil {
+	if jobs, _, err := q.Claim(t.Context(), request("a")); !errors.Is(err, errReplyLost) || jobs != nil {
 		t.Fatalf("claimed %v, error %v", idsOf(jobs), err)
 	}
 	w.restore()
@@ -118,7 +118,7 @@ func TestAClaimThatIsUnderWayIsNotReleased(t *testing.T) {
 	w.onReply(func() error { <-release; return nil })
 	claimed := make(chan []int64)
 	go func() {
-		jobs, err := q.Claim(t.Context(), request("a"))
+		jobs, _, err := q.Claim(t.Context(), request("a"))
 		if err != nil {
 			t.Error(err)
 		}
@@ -144,7 +144,7 @@ func TestAnEndReturnsWhatTheEpochHolds(t *testing.T) {
 	jobs := held(t, q, []int64{ids[0], ids[2]}, "b")
 	completed(t, q, jobs[1])
 	w.onReply(func() error { return errReplyLost })
-	if _, err := q.Claim(t.Context(), request("a")); err == nil {
+	if _, _, err := q.Claim(t.Context(), request("a")); err == nil {
 		t.Fatal("the reply was not lost")
 	}
 	w.restore()

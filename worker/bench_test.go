@@ -23,7 +23,7 @@ type benchQueue struct {
 	writes atomic.Int64
 }
 
-func (q *benchQueue) Claim(_ context.Context, r understudy.ClaimRequest) ([]*understudy.Job, error) {
+func (q *benchQueue) Claim(_ context.Context, r understudy.ClaimRequest) ([]*understudy.Job, bool, error) {
 	if q.rtt > 0 {
 		time.Sleep(q.rtt)
 	}
@@ -37,7 +37,7 @@ func (q *benchQueue) Claim(_ context.Context, r understudy.ClaimRequest) ([]*und
 		jobs[i] = &array[i]
 		jobs[i].ID, jobs[i].Kind, jobs[i].AttemptedAt, jobs[i].ScheduledAt = end-int64(i), "work", now, now
 	}
-	return jobs, nil
+	return jobs, len(jobs) == r.Limit, nil
 }
 
 func (q *benchQueue) Record(_ context.Context, o []understudy.Outcome) (understudy.Recorded, error) {

@@ -103,6 +103,24 @@ func TestAFullClaimIsFollowedAtOnce(t *testing.T) {
 	})
 }
 
+func TestAfterAClaimOfWhatOthersAreAtTheNextIsSoonAndThenLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		var claims []time.Duration // since the first
+		q.others = func() bool {
+			now := time.Since(q.made("claim")[0].at)
+			claims = append(claims, now)
+			return now < 200*time.Millisecond
+		}
+		s := start(t, q, 10, nothing, nil)
+		time.Sleep(5 * time.Second)
+		s.drained()
+		if claims[1] > 6*time.Millisecond || len(claims) < 9 || len(claims) > 13 {
+			t.Errorf("claims at %v: want one after 5 ms, twice as long to each for 200 ms, and then one every second", claims)
+		}
+	})
+}
+
 func TestAClaimThatBroughtSomeIsFollowedWhenOneIsDone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()

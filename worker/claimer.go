@@ -22,7 +22,9 @@ type claimer struct {
 	*Worker
 	line    *line
 	retries retries
-	got     int // what the last claim brought
+	got     int  // jobs that the last claim brought
+	more    bool // it left some
+	passed  int  // claims in a row that brought none of those that there are
 }
 
 // run claims until serving ends. A claim that is under way then is broken off
@@ -47,7 +49,7 @@ func (c *claimer) run(serving, claiming context.Context) {
 			continue
 		}
 		c.retries.success()
-		looking = c.got >= limit
+		looking = c.more && c.got > 0
 	}
 }
 
@@ -66,7 +68,7 @@ func (c *claimer) limit() int {
 // says whether there may be jobs to claim: after a claim that brought some,
 // but not all that it asked for, there may once one of them is done.
 func (c *claimer) wait(serving context.Context, looking bool) bool {
-	poll := time.NewTimer(jitter(c.options.PollInterval))
+	poll := time.NewTimer(jitter(c.pause()))
 	defer poll.Stop()
 	select {
 	case <-serving.Done():
@@ -78,16 +80,32 @@ func (c *claimer) wait(serving context.Context, looking bool) bool {
 	return true
 }
 
+// passedPause is how long it is until the next look after a claim that brought
+// nothing since others were at the jobs. It doubles as long as they are.
+const passedPause = 5 * time.Millisecond
+
+// pause is how long to wait where nothing else is cause to look at the queue.
+func (c *claimer) pause() time.Duration {
+	const doublings = 10
+	if c.passed == 0 {
+		return c.options.PollInterval
+	}
+	return min(passedPause<<min(c.passed-1, doublings), c.options.PollInterval)
+}
+
 // claim asks for jobs and puts them into the buffer.
 func (c *claimer) claim(claiming context.Context, limit int) error {
 	// A claim that takes half a lease is as good as lost.
 	ctx, cancel := context.WithTimeout(claiming, c.options.Lease/2)
 	defer cancel()
-	jobs, err := c.options.Queue.Claim(ctx, understudy.ClaimRequest{
+	jobs, more, err := c.options.Queue.Claim(ctx, understudy.ClaimRequest{
 		Queue: c.line.queue, Kinds: c.kinds, Limit: limit,
 	})
 	c.options.Observer.Claimed(c.line.queue, limit, len(jobs), err)
-	c.got = len(jobs)
+	c.got, c.more = len(jobs), more
+	if c.passed++; c.got > 0 || !more {
+		c.passed = 0
+	}
 	c.claimed.Add(int64(len(jobs)))
 	if len(jobs) > 0 && !c.line.buffer.push(jobs, time.Now()) {
 		c.release(jobs)

@@ -23,6 +23,8 @@ type fakeQueue struct {
 	reply func(call string) error
 	// answer is called before a claim is answered, without a lock: it may wait.
 	answer func(ctx context.Context)
+	// others says whether a claim leaves jobs that other workers are at.
+	others func() bool
 	// refuse says how Record is to treat an outcome that it would write.
 	refuse func(understudy.Outcome) (deferred bool, rejected error)
 
@@ -69,6 +71,7 @@ func newFakeQueue() *fakeQueue {
 		before: func(context.Context, string) error { return nil },
 		reply:  func(string) error { return nil },
 		answer: func(context.Context) {},
+		others: func() bool { return false },
 		refuse: func(understudy.Outcome) (bool, error) { return false, nil },
 		lease:  30 * time.Second,
 		epoch:  "epoch",
@@ -143,14 +146,14 @@ func (q *fakeQueue) live() bool {
 	return (q.state == "serving" || q.state == "draining") && time.Now().Before(q.leaseUntil)
 }
 
-func (q *fakeQueue) Claim(ctx context.Context, request understudy.ClaimRequest) ([]*understudy.Job, error) {
+func (q *fakeQueue) Claim(ctx context.Context, request understudy.ClaimRequest) (jobs []*understudy.Job, more bool, err error) {
 	if err := q.call(ctx, fakeCall{name: "claim", request: request}); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	jobs, err := q.claim(request)
+	jobs, err = q.claim(request)
 	q.mu.Unlock()
 	q.answer(ctx)
-	return jobs, err
+	return jobs, len(jobs) == request.Limit || q.others(), err
 }
 
 func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, error) {

@@ -14,11 +14,12 @@ import (
 type Queue interface {
 	// Open starts the epoch and its lease.
 	Open(ctx context.Context) error
-	// Claim takes due jobs, the most urgent first. When its context ends it is
+	// Claim takes due jobs, the most urgent first, and says whether there may be
+	// more; if none came, other workers are at them. When its context ends it is
 	// broken off, unless the jobs are claimed by then: then it returns them. When
 	// it fails, they may have been claimed all the same: Reconcile or End returns
 	// them.
-	Claim(ctx context.Context, request understudy.ClaimRequest) ([]*understudy.Job, error)
+	Claim(ctx context.Context, request understudy.ClaimRequest) (jobs []*understudy.Job, more bool, err error)
 	// Record writes outcomes. When it fails, any of them may have been
 	// written: sent again, those come back as fenced.
 	Record(ctx context.Context, outcomes []understudy.Outcome) (understudy.Recorded, error)

@@ -82,7 +82,7 @@ func TestJobsThatWaitAreCountedUpToALimit(t *testing.T) {
 	b := newBench(t)
 	const limit = 100_000
 	_, err := b.pool.Exec(t.Context(), "INSERT INTO "+pgx.Identifier{b.production, "ready"}.Sanitize()+
-		" SELECT 'default', 'echo', 1, now(), n, 0 FROM generate_series(1, $1::int) n", limit+1)
+		" (queue, kind, priority, run_at, job_ids, requeues) SELECT 'default', 'echo', 1, now(), ARRAY[n], 0 FROM generate_series(1, $1::int) n", limit+1)
 	if err != nil {
 		t.Fatal(err)
 	}

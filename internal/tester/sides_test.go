@@ -41,7 +41,7 @@ func (b *bench) epoch(schema, pod, version, role string) *store.Queue {
 // work works one echo job that waits.
 func (b *bench) work(queue *store.Queue) {
 	b.t.Helper()
-	jobs, err := queue.Claim(b.t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{"echo"}, Limit: 1})
+	jobs, _, err := queue.Claim(b.t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{"echo"}, Limit: 1})
 	if err != nil || len(jobs) != 1 {
 		b.t.Fatalf("claimed %v, error %v", jobs, err)
 	}
@@ -189,7 +189,7 @@ func TestMarkupIsShownAsText(t *testing.T) {
 	if got := b.enqueue(url.Values{"side": {"production"}, "kind": {markup}, "args": {`{"a": "</script><script>"}`}}); got.code != http.StatusCreated {
 		t.Fatalf("%d %s", got.code, got.body)
 	}
-	jobs, err := queue.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{markup}, Limit: 1})
+	jobs, _, err := queue.Claim(t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{markup}, Limit: 1})
 	if err != nil || len(jobs) != 1 {
 		t.Fatalf("claimed %v, error %v", jobs, err)
 	}

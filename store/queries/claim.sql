@@ -1,36 +1,62 @@
 -- name: claim
--- Looks at the stretches of ready that $4 and $6 to $9 name: of a kind, from a place on, to a priority. What may have become
--- visible in the last $10 seconds is looked at whatever the place.
+-- Looks at the stretches of ready that $5 and $7 to $10 name: of a kind, from a place on, to a priority. What may have become
+-- visible in the last $11 seconds is looked at whatever the place. Takes $4 rows at the most, and of their jobs the first $6.
 WITH owner AS MATERIALIZED (
     SELECT id FROM {schema}.workers
     WHERE id = $1::uuid AND state = 'serving' AND lease_until > clock_timestamp()
     FOR KEY SHARE
 ), picked AS MATERIALIZED (
-    SELECT p.row_at
-    FROM owner CROSS JOIN unnest($4::text[], $6::smallint[], $7::smallint[], $8::timestamptz[], $9::bigint[])
+    SELECT p.*
+    FROM owner CROSS JOIN unnest($5::text[], $7::smallint[], $8::smallint[], $9::timestamptz[], $10::bigint[])
         AS s (kind, priority, last_priority, run_at, job_id)
     CROSS JOIN LATERAL (
-        SELECT r.ctid AS row_at, r.priority, r.run_at, r.job_id
+        SELECT r.ctid AS row_at, r.priority, r.run_at, r.job_id, r.job_ids
         FROM {schema}.ready r
         WHERE r.queue = $3 AND r.kind = s.kind AND r.priority <= s.last_priority
-            AND (r.priority, r.run_at, r.job_id) > (s.priority, least(s.run_at, now() - make_interval(secs => $10)), s.job_id)
+            AND (r.priority, r.run_at, r.job_id) > (s.priority, least(s.run_at, now() - make_interval(secs => $11)), s.job_id)
         ORDER BY r.priority, r.run_at, r.job_id
-        LIMIT $5
+        LIMIT $4
         FOR UPDATE SKIP LOCKED
     ) p
     ORDER BY p.priority, p.run_at, p.job_id
-    LIMIT $5
+    LIMIT $4
+), sized AS (
+    -- room is how many jobs of the row are wanted, or more.
+    SELECT row_at, job_ids, cardinality(job_ids) AS size, $6 + cardinality(job_ids) - sum(cardinality(job_ids)) OVER (
+        ORDER BY priority, run_at, job_id ROWS UNBOUNDED PRECEDING) AS room
+    FROM picked
+), emptied AS (
+    DELETE FROM {schema}.ready WHERE ctid = ANY (ARRAY(SELECT row_at FROM sized WHERE room >= size))
+    RETURNING job_ids, requeues
+), shortened AS (
+    UPDATE {schema}.ready r SET job_ids = r.job_ids[s.room + 1:]
+    FROM sized s WHERE r.ctid = s.row_at AND s.room > 0 AND s.room < s.size
+    RETURNING s.job_ids[:s.room] AS job_ids, r.requeues
 ), taken AS (
-    DELETE FROM {schema}.ready WHERE ctid = ANY (ARRAY(SELECT row_at FROM picked))
-    RETURNING priority, run_at, job_id, requeues
+    SELECT * FROM emptied UNION ALL SELECT * FROM shortened
 ), claimed AS (
     INSERT INTO {schema}.claims (worker_id, number, job_ids, requeues)
-    SELECT $1::uuid, $2, array_agg(job_id), array_agg(requeues) FROM taken HAVING count(*) > 0
+    SELECT $1::uuid, $2, array_agg(u.id), array_agg(t.requeues) FROM taken t CROSS JOIN unnest(t.job_ids) AS u (id) HAVING count(*) > 0
 )
-SELECT j.id, j.kind, j.args, j.priority, j.scheduled_at, j.attempt + 1, j.max_attempts, j.losses,
-       coalesce(j.unique_key, ''), j.metadata, j.created_at, now(), t.requeues
-FROM taken t JOIN {schema}.open_jobs j ON j.id = t.job_id
-ORDER BY t.priority, t.run_at, t.job_id;
+-- What is sorted by stands first, where a sort finds it at once. The jobs are looked up as a range: by = ANY it would be one by one.
+SELECT j.priority, j.scheduled_at, j.id, j.kind, j.args, j.attempt + 1, j.max_attempts, j.losses,
+       coalesce(j.unique_key, ''), j.metadata, j.created_at, now(), t.requeues, (SELECT count(*) FROM taken)
+FROM taken t JOIN {schema}.open_jobs j
+    ON j.id BETWEEN t.job_ids[1] AND t.job_ids[cardinality(t.job_ids)] AND array_position(t.job_ids, j.id) IS NOT NULL
+ORDER BY j.priority, j.scheduled_at, j.id;
+
+-- name: more_ready
+-- Whether there are more jobs where a claim before it in the same transaction has looked.
+SELECT EXISTS (
+    SELECT FROM unnest($2::text[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::bigint[])
+        AS s (kind, priority, last_priority, run_at, job_id)
+    CROSS JOIN LATERAL (
+        SELECT FROM {schema}.ready r
+        WHERE r.queue = $1 AND r.kind = s.kind AND r.priority <= s.last_priority
+            AND (r.priority, r.run_at, r.job_id) > (s.priority, least(s.run_at, now() - make_interval(secs => $7)), s.job_id)
+        LIMIT 1
+    ) r
+);
 
 -- name: promote
 WITH due AS (
@@ -38,8 +64,9 @@ WITH due AS (
         SELECT ctid FROM {schema}.later WHERE run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED))
     RETURNING run_at, job_id, queue, kind, priority, requeues
 ), moved AS (
-    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
-    SELECT queue, kind, priority, run_at, job_id, requeues FROM due
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+    SELECT queue, kind, priority, run_at, array_agg(job_id ORDER BY job_id), requeues FROM due
+    GROUP BY queue, kind, priority, run_at, requeues, job_id / 32
 )
 SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($2, '') END FROM due;
 

@@ -34,13 +34,13 @@ SELECT id::text AS id, pod, version, role, template_hash, state, started_at, hea
 FROM {schema}.workers ORDER BY started_at DESC LIMIT $1;
 
 -- name: due
-SELECT queue, count(*) AS jobs, extract(epoch FROM now() - min(run_at))::float8 AS oldest_seconds FROM {schema}.ready GROUP BY queue;
+SELECT queue, sum(cardinality(job_ids)) AS jobs, extract(epoch FROM now() - min(run_at))::float8 AS oldest_seconds FROM {schema}.ready GROUP BY queue;
 
 -- name: depth
-SELECT count(*) FROM (SELECT FROM {schema}.ready LIMIT $1) AS waiting;
+SELECT least(coalesce(sum(cardinality(job_ids)), 0), $1) FROM (SELECT job_ids FROM {schema}.ready LIMIT $1) AS waiting;
 
 -- name: tally
-SELECT 'ready' AS read, 'available' AS state, count(*) AS jobs FROM (SELECT FROM {schema}.ready LIMIT $1) AS waiting
+SELECT 'ready' AS read, 'available' AS state, least(coalesce(sum(cardinality(job_ids)), 0), $1) AS jobs FROM (SELECT job_ids FROM {schema}.ready LIMIT $1) AS waiting
 UNION ALL
 SELECT 'later', CASE WHEN run_at > now() THEN state ELSE 'available' END, count(*)
 FROM (SELECT run_at, state FROM {schema}.later ORDER BY run_at LIMIT $1) AS waiting GROUP BY 2

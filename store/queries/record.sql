@@ -51,8 +51,9 @@ WITH held AS MATERIALIZED (
     FROM locked l WHERE j.id = l.id AND NOT l.cancel_requested
     RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, j.requeues, j.waiting_state
 ), due AS (
-    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
-    SELECT queue, kind, priority, scheduled_at, id, requeues FROM back WHERE scheduled_at <= now()
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+    SELECT queue, kind, priority, scheduled_at, array_agg(id ORDER BY id), requeues FROM back WHERE scheduled_at <= now()
+    GROUP BY queue, kind, priority, scheduled_at, requeues, id / 32
     RETURNING 1
 ), not_yet AS (
     INSERT INTO {schema}.later (run_at, job_id, queue, kind, state, priority, requeues)

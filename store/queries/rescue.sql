@@ -26,8 +26,9 @@ WITH orphan AS MATERIALIZED (
     FROM locked l WHERE j.id = l.id AND NOT l.over
     RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, j.requeues
 ), due AS (
-    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, requeues)
-    SELECT queue, kind, priority, scheduled_at, id, requeues FROM back
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+    SELECT queue, kind, priority, scheduled_at, array_agg(id ORDER BY id), requeues FROM back
+    GROUP BY queue, kind, priority, scheduled_at, requeues, id / 32
 ), gone AS (
     DELETE FROM {schema}.open_jobs j USING locked l
     WHERE j.id = l.id AND l.over

@@ -103,7 +103,7 @@ func (w *witness) enqueue(kind string, count int) {
 // work claims what is due of a kind and works it.
 func (w *witness) work(kind string, count int, handle func(context.Context, *understudy.Job) understudy.Outcome) {
 	w.t.Helper()
-	jobs, err := w.queue.Claim(w.t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{kind}, Limit: count + 1})
+	jobs, _, err := w.queue.Claim(w.t.Context(), understudy.ClaimRequest{Queue: "default", Kinds: []string{kind}, Limit: count + 1})
 	if err != nil || len(jobs) != count {
 		w.t.Fatalf("claimed %d jobs of kind %s, want %d: %v", len(jobs), kind, count, err)
 	}
