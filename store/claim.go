@@ -52,7 +52,8 @@ func (q *Queue) claim(ctx context.Context, request understudy.ClaimRequest, look
 	batch := &pgx.Batch{}
 	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, look.rows, look.kinds, look.limit,
 		look.above, look.last, look.runAts, look.jobIDs, look.late).Query(c.collect)
-	batch.Queue(q.store.sql.get("more_ready"), request.Queue, look.kinds, look.above, look.last, look.runAts, look.jobIDs, look.late).
+	batch.Queue(q.store.sql.get("more_ready"), q.epoch, number, look.limit, request.Queue, look.kinds,
+		look.above, look.last, look.runAts, look.jobIDs, look.late).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&more) })
 	if err := q.claims.runOrBreakOff(ctx, batch); err != nil {
 		q.held.settle(number, nil)

@@ -23,7 +23,7 @@ const (
 	// dearLook and dearJob are how long a look may take, and how much longer
 	// for each job that it brings, for it not to be dear.
 	dearLook = 20 * time.Millisecond
-	dearJob  = 20 * time.Microsecond
+	dearJob  = 10 * time.Microsecond
 	// spared is how many times as long as a dear look it is until the next one
 	// from the start.
 	spared = 10

@@ -46,14 +46,17 @@ FROM taken t JOIN {schema}.open_jobs j
 ORDER BY j.priority, j.scheduled_at, j.id;
 
 -- name: more_ready
--- Whether there are more jobs where a claim before it in the same transaction has looked.
+-- Whether there may be more jobs where claim number $2, made before it in the same transaction, has looked. If that brought
+-- all of the $3 that were wanted, there may be, without another look.
 SELECT EXISTS (
-    SELECT FROM unnest($2::text[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::bigint[])
+    SELECT FROM {schema}.claims WHERE worker_id = $1::uuid AND number = $2 AND cardinality(job_ids) >= $3
+) OR EXISTS (
+    SELECT FROM unnest($5::text[], $6::smallint[], $7::smallint[], $8::timestamptz[], $9::bigint[])
         AS s (kind, priority, last_priority, run_at, job_id)
     CROSS JOIN LATERAL (
         SELECT FROM {schema}.ready r
-        WHERE r.queue = $1 AND r.kind = s.kind AND r.priority <= s.last_priority
-            AND (r.priority, r.run_at, r.job_id) > (s.priority, least(s.run_at, now() - make_interval(secs => $7)), s.job_id)
+        WHERE r.queue = $4 AND r.kind = s.kind AND r.priority <= s.last_priority
+            AND (r.priority, r.run_at, r.job_id) > (s.priority, least(s.run_at, now() - make_interval(secs => $10)), s.job_id)
         LIMIT 1
     ) r
 );
