@@ -48,11 +48,14 @@ WITH orphan AS MATERIALIZED (
 SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($2, '') END FROM locked;
 
 -- name: sweep_claims
--- Drops the claims of workers that are gone, once none of their jobs is held by them.
-DELETE FROM {schema}.claims c
-WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.id = c.worker_id AND w.state IN ('serving', 'draining'))
-  AND NOT EXISTS (
-    SELECT FROM unnest(c.job_ids, c.requeues) AS u (id, requeues)
+-- Drops the claims of workers that are gone, once none of their jobs is held by them. Only theirs are looked into.
+WITH orphan AS MATERIALIZED (
+    SELECT c.worker_id, c.number, c.job_ids, c.requeues FROM {schema}.claims c
+    WHERE NOT EXISTS (SELECT FROM {schema}.workers w WHERE w.id = c.worker_id AND w.state IN ('serving', 'draining'))
+)
+DELETE FROM {schema}.claims c USING orphan o
+WHERE (c.worker_id, c.number) = (o.worker_id, o.number) AND NOT EXISTS (
+    SELECT FROM unnest(o.job_ids, o.requeues) AS u (id, requeues)
     JOIN {schema}.open_jobs j ON j.id = u.id AND j.requeues = u.requeues);
 
 -- name: prune
