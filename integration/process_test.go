@@ -65,9 +65,9 @@ func TestAFrozenWorkerThatWakesWhileItsJobsRunElsewhereChangesNothing(t *testing
 	a := th.start("a", "active")
 	th.untilServes(a, th.production(), "active")
 	// They end by themselves while a is frozen: a has their outcomes the moment it wakes.
-	const takes = 2 * lease
-	th.enqueue(th.production(), "stubborn", 20, takes)
-	th.until("a runs something", func(context.Context) bool { return a.process().busy() })
+	const jobs, takes = 20, 2 * lease
+	th.enqueue(th.production(), "stubborn", jobs, takes)
+	th.until("a runs them all", func(context.Context) bool { return a.process().running() == jobs })
 	over := time.Now().Add(takes)
 	th.do(a.process().freeze())
 	th.start("b", "active")

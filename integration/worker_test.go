@@ -172,7 +172,13 @@ func (w *worker) crashes() []string {
 }
 
 // busy says whether a handler of the process runs, going by the ledger.
-func (w *worker) busy() bool {
+func (w *worker) busy() bool { return w.running() > 0 }
+
+// running counts the handlers that have begun and not ended, as the ledger has it.
+func (w *worker) running() int {
 	runs, err := history.Read(w.ledger)
-	return err == nil && slices.ContainsFunc(runs, func(r history.Run) bool { return r.EndedAt.IsZero() })
+	if err != nil {
+		return 0
+	}
+	return len(slices.DeleteFunc(runs, func(r history.Run) bool { return !r.EndedAt.IsZero() }))
 }
