@@ -2,8 +2,8 @@
 SELECT {schema}.enqueue_many($1::text[], $2::text[]::jsonb[], $3::text[], $4::int[], $5::timestamptz[], $6::int[], $7::text[], $8::text[]::jsonb[], $9, $10);
 
 -- name: wake
--- Wakes workers if a job is due, of jobs that are scheduled at $2.
-SELECT pg_catalog.pg_notify($1, '') WHERE (pg_catalog.now() < ALL ($2::timestamptz[])) IS NOT TRUE;
+-- Wakes workers if a job is due, of jobs that are scheduled at $2. The server tells them once that is committed, which need not wait for its disk.
+SELECT pg_catalog.set_config('synchronous_commit', 'off', true), pg_catalog.pg_notify($1, '') WHERE (pg_catalog.now() < ALL ($2::timestamptz[])) IS NOT TRUE;
 
 -- name: cancel
 SELECT {schema}.cancel($1);
