@@ -20,7 +20,6 @@ import (
 func TestAClaimGoesByPriorityThenTimeThenEnqueueing(t *testing.T) {
 	t.Parallel()
 	f := migrated(t)
-	q := f.epoch(t)
 	const n, block = 300, 32
 	type place struct {
 		block    int64 // ids that may share a row: among them, kinds come in any order
@@ -28,6 +27,7 @@ func TestAClaimGoesByPriorityThenTimeThenEnqueueing(t *testing.T) {
 		at       time.Time
 	}
 	for _, limit := range []int{1, 7, 100, n} {
+		q := f.epoch(t) // one that has looked already may find jobs of the past a moment later
 		jobs := make([]store.NewJob, n)
 		for i := range jobs {
 			jobs[i] = store.NewJob{
