@@ -12,8 +12,8 @@ var processesMeasure = measure{
 	applies: only(understudyKey, riverKey),
 	run: func(ctx context.Context, t *trial) error {
 		jobs := t.sizes.drain
-		if t.system.key == understudyKey { // so quick that it would be the start of its connections that is measured
-			jobs = t.sizes.largeDrain
+		if t.system.key == understudyKey {
+			jobs = t.sizes.processesDrain
 		}
 		for _, processes := range t.sizes.processes {
 			d, err := t.server.drain(ctx, drainRun{

@@ -23,7 +23,8 @@ type sizes struct {
 	passingTime         time.Duration
 	underWatch          time.Duration // what is measured of a system that they did not pass
 
-	processes []int
+	processes      []int
+	processesDrain int // jobs of Understudy's, which take long beside the start of its connections
 
 	idleSwaps, loadSwaps int
 	swapPause            time.Duration
@@ -48,8 +49,8 @@ func sizesOf(quick bool, concurrency int) sizes {
 		singles: 5_000, pairs: 20_000, batches: 200_000,
 		finished: 10_000_000, scheduled: 1_000_000,
 		passing: 1_000_000, passingTime: 5 * time.Minute, underWatch: 30 * time.Second,
-		processes: []int{1, 2, 4, 8},
-		idleSwaps: 200, loadSwaps: 60, swapPause: time.Second / 2, swapOpen: 1_000_000,
+		processes: []int{1, 2, 4, 8}, processesDrain: 2_000_000,
+		idleSwaps: 200, loadSwaps: 60, swapPause: 200 * time.Millisecond, swapOpen: 1_500_000,
 		slowJobs: 200_000, slow: 10 * time.Millisecond, slowSlots: 100,
 		slowestJobs: 40_000, slowest: time.Second, slowestSlots: 2_000,
 	}
@@ -64,8 +65,8 @@ func quickSizes(concurrency int) sizes {
 		singles: 50, pairs: 80, batches: 2_000,
 		finished: 10_000, scheduled: 2_000,
 		passing: 3_000, passingTime: 5 * time.Minute, underWatch: time.Second,
-		processes: []int{1, 2},
-		idleSwaps: 4, loadSwaps: 4, swapPause: 200 * time.Millisecond, swapOpen: 20_000,
+		processes: []int{1, 2}, processesDrain: 3_000,
+		idleSwaps: 4, loadSwaps: 4, swapPause: 150 * time.Millisecond, swapOpen: 80_000,
 		slowJobs: 1_000, slow: 10 * time.Millisecond, slowSlots: 100,
 		slowestJobs: 400, slowest: 100 * time.Millisecond, slowestSlots: 200,
 	}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -115,6 +116,41 @@ func TestRowsMayInterleave(t *testing.T) {
 		t.Errorf("claimed %d jobs, want 20", len(got))
 	}
 	got = append(got, idsOf(claim(t, q, 20, "noop0"))...)
+	if slices.Sort(got); !slices.Equal(got, ids) {
+		t.Errorf("claimed %v, want %v", got, ids)
+	}
+}
+
+// scatter gives jobs other requeues and makes rows of them anew, each of some
+// that may share one, with or without gaps.
+func (f *fixture) scatter(t testing.TB) {
+	t.Helper()
+	f.exec(t, "UPDATE {schema}.open_jobs SET requeues = floor(random() * 2)")
+	f.exec(t, `WITH gone AS (DELETE FROM {schema}.ready RETURNING *)
+		INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+		SELECT r.queue, r.kind, r.priority, run_at, array_agg(id ORDER BY id), j.requeues
+		FROM gone r CROSS JOIN unnest(job_ids) AS u (id) JOIN {schema}.open_jobs j USING (id)
+		GROUP BY r.queue, r.kind, r.priority, run_at, j.requeues, id / 8, floor(random() * 2)`)
+}
+
+func TestAClaimBringsEachJobOnceHoweverItsRowsAreMadeUp(t *testing.T) {
+	t.Parallel()
+	const jobs = 1000
+	f := migrated(t)
+	q := f.epoch(t)
+	ids := f.enqueue(t, noops(jobs, 2)...)
+	f.scatter(t)
+	f.check(t)
+	var got []int64
+	for len(got) < jobs {
+		claimed := claim(t, q, 1+rand.N(100), "noop0", "noop1")
+		if len(claimed) == 0 {
+			t.Fatalf("claimed %d jobs and no more, want %d", len(got), jobs)
+		}
+		got = append(got, idsOf(claimed)...)
+		completed(t, q, claimed...) // which are fenced if they have come with other requeues
+		f.check(t)
+	}
 	if slices.Sort(got); !slices.Equal(got, ids) {
 		t.Errorf("claimed %v, want %v", got, ids)
 	}

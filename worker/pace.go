@@ -5,6 +5,8 @@ import "time"
 const (
 	// aheadFor is for how long claimed jobs keep the handlers busy.
 	aheadFor = 100 * time.Millisecond
+	// rateFor is for how long they may at the rate at which jobs are really done.
+	rateFor = 300 * time.Millisecond
 	// maxAhead is the most jobs that are claimed ahead of a free slot, and
 	// minAhead how many may be, where handlers are quick, before it is known
 	// how many are done in a while.
@@ -35,8 +37,8 @@ func (p *pace) observe(took time.Duration) {
 	p.done++
 }
 
-// ahead is how many jobs that many slots finish in aheadFor; 0 where a slot
-// does not finish one.
+// ahead is how many jobs that many slots finish in aheadFor, or are done in
+// rateFor if that is less; 0 where a slot does not finish one.
 func (p *pace) ahead(slots int, now time.Time) int {
 	if elapsed := now.Sub(p.since); elapsed >= rateWindow {
 		p.rate += (float64(p.done)/elapsed.Seconds() - p.rate) / rateWeight
@@ -46,5 +48,5 @@ func (p *pace) ahead(slots int, now time.Time) int {
 		return 0
 	}
 	able := int(min(int64(slots)*int64(aheadFor/max(p.mean, 1)), maxAhead))
-	return min(able, max(int(p.rate*aheadFor.Seconds()), minAhead))
+	return min(able, max(int(p.rate*rateFor.Seconds()), minAhead))
 }

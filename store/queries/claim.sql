@@ -6,7 +6,9 @@ WITH owner AS MATERIALIZED (
     WHERE id = $1::uuid AND state = 'serving' AND lease_until > clock_timestamp()
     FOR KEY SHARE
 ), picked AS MATERIALIZED (
-    SELECT p.*
+    -- room is how many jobs of the row are wanted, or more.
+    SELECT p.row_at, p.job_ids, cardinality(p.job_ids) AS size, $6 + cardinality(p.job_ids) - sum(cardinality(p.job_ids)) OVER (
+        ORDER BY p.priority, p.run_at, p.job_id ROWS UNBOUNDED PRECEDING) AS room
     FROM owner CROSS JOIN unnest($5::text[], $7::smallint[], $8::smallint[], $9::timestamptz[], $10::bigint[])
         AS s (kind, priority, last_priority, run_at, job_id)
     CROSS JOIN LATERAL (
@@ -20,29 +22,37 @@ WITH owner AS MATERIALIZED (
     ) p
     ORDER BY p.priority, p.run_at, p.job_id
     LIMIT $4
-), sized AS (
-    -- room is how many jobs of the row are wanted, or more.
-    SELECT row_at, job_ids, cardinality(job_ids) AS size, $6 + cardinality(job_ids) - sum(cardinality(job_ids)) OVER (
-        ORDER BY priority, run_at, job_id ROWS UNBOUNDED PRECEDING) AS room
-    FROM picked
 ), emptied AS (
-    DELETE FROM {schema}.ready WHERE ctid = ANY (ARRAY(SELECT row_at FROM sized WHERE room >= size))
+    DELETE FROM {schema}.ready WHERE ctid = ANY (ARRAY(SELECT row_at FROM picked WHERE room >= size))
     RETURNING job_ids, requeues
 ), shortened AS (
-    UPDATE {schema}.ready r SET job_ids = r.job_ids[s.room + 1:]
-    FROM sized s WHERE r.ctid = s.row_at AND s.room > 0 AND s.room < s.size
-    RETURNING s.job_ids[:s.room] AS job_ids, r.requeues
+    UPDATE {schema}.ready r SET job_ids = r.job_ids[p.room + 1:]
+    FROM picked p WHERE r.ctid = p.row_at AND p.room > 0 AND p.room < p.size
+    RETURNING p.job_ids[:p.room] AS job_ids, r.requeues
 ), taken AS (
-    SELECT * FROM emptied UNION ALL SELECT * FROM shortened
+    SELECT job_ids, requeues, cardinality(job_ids) AS size, job_ids[1] AS first_id, job_ids[cardinality(job_ids)] AS last_id
+    FROM (SELECT * FROM emptied UNION ALL SELECT * FROM shortened) t
 ), claimed AS (
     INSERT INTO {schema}.claims (worker_id, number, job_ids, requeues)
-    SELECT $1::uuid, $2, array_agg(u.id), array_agg(t.requeues) FROM taken t CROSS JOIN unnest(t.job_ids) AS u (id) HAVING count(*) > 0
+    SELECT $1::uuid, $2, array_agg(id), array_agg(requeues)
+    FROM (SELECT unnest(job_ids) AS id, requeues FROM taken) t
+    HAVING count(*) > 0
+), runs AS (
+    -- Rows without gaps in their ids that go on from one another are one run, of which last_id less the jobs so far is the same.
+    -- A row with gaps is a run of its own, and keeps its ids.
+    SELECT min(first_id) AS first_id, max(last_id) AS last_id, requeues, gapped_ids
+    FROM (
+        SELECT *, last_id - sum(size) OVER (
+            PARTITION BY requeues, gapped_ids IS NULL ORDER BY first_id ROWS UNBOUNDED PRECEDING) AS run
+        FROM (SELECT *, CASE WHEN last_id - first_id >= size THEN job_ids END AS gapped_ids FROM taken) t
+    ) t
+    GROUP BY requeues, gapped_ids, run
 )
--- What is sorted by stands first, where a sort finds it at once. The jobs are looked up as a range: by = ANY it would be one by one.
+-- What is sorted by stands first, where a sort finds it at once. The jobs are looked up as ranges: by = ANY it would be one by one.
 SELECT j.priority, j.scheduled_at, j.id, j.kind, j.args, j.attempt + 1, j.max_attempts, j.losses,
-       coalesce(j.unique_key, ''), j.metadata, j.created_at, now(), t.requeues, (SELECT count(*) FROM taken)
-FROM taken t JOIN {schema}.open_jobs j
-    ON j.id BETWEEN t.job_ids[1] AND t.job_ids[cardinality(t.job_ids)] AND array_position(t.job_ids, j.id) IS NOT NULL
+       coalesce(j.unique_key, ''), j.metadata, j.created_at, now(), r.requeues, (SELECT count(*) FROM taken)
+FROM runs r JOIN {schema}.open_jobs j
+    ON j.id BETWEEN r.first_id AND r.last_id AND (r.gapped_ids IS NULL OR array_position(r.gapped_ids, j.id) IS NOT NULL)
 ORDER BY j.priority, j.scheduled_at, j.id;
 
 -- name: more_ready
