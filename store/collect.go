@@ -20,7 +20,8 @@ type collector struct {
 	args, metadata jsonScanner
 }
 
-// jobBlock is how many jobs are allocated at a time.
+// jobBlock is how many jobs are allocated at a time at the most: of a claim of
+// a few there are no more than those.
 const jobBlock = 32
 
 func newCollector(schema, queue string, kinds []string, claim understudy.Claim) *collector {
@@ -43,7 +44,7 @@ func (c *collector) collect(rows pgx.Rows) error {
 
 func (c *collector) add(rows pgx.Rows) error {
 	if len(c.free) == 0 {
-		c.free = make([]understudy.Job, jobBlock)
+		c.free = make([]understudy.Job, min(len(c.jobs)+1, jobBlock))
 	}
 	j := &c.free[0]
 	*j = c.common
@@ -77,12 +78,13 @@ func (s *kindScanner) ScanBytes(src []byte) error {
 
 // jsonScanner takes JSON from a row, as it is, into blocks that rows share.
 type jsonScanner struct {
-	free  []byte // of the current block
+	block int    // bytes of the current block
+	free  []byte // of them
 	value json.RawMessage
 }
 
-// jsonBlock is how many bytes are allocated at a time; longer JSON has an
-// array of its own.
+// jsonBlock is how many bytes are allocated at a time at the most; JSON that is
+// long beside it has an array of its own.
 const jsonBlock = 4 << 10
 
 // ScanBytes implements pgtype.BytesScanner.
@@ -92,7 +94,8 @@ func (s *jsonScanner) ScanBytes(src []byte) error {
 		return nil
 	}
 	if len(src) > len(s.free) {
-		s.free = make([]byte, jsonBlock)
+		s.block = min(2*max(s.block, len(src)), jsonBlock)
+		s.free = make([]byte, s.block)
 	}
 	n := copy(s.free, src)
 	s.value, s.free = json.RawMessage(s.free[:n:n]), s.free[n:]
