@@ -24,7 +24,7 @@ type sizes struct {
 	underWatch          time.Duration // what is measured of a system that they did not pass
 
 	processes      []int
-	processesDrain int // jobs of Understudy's, which take long beside the start of its connections
+	processesDrain int // jobs that Understudy drains then, which takes long beside the start of its connections
 
 	idleSwaps, loadSwaps int
 	swapPause            time.Duration
