@@ -93,14 +93,22 @@ func TestACancelOfOneJobIsNotInTheWayOfAnotherOfItsRow(t *testing.T) {
 	held(t, f.epoch(t), ids[2:], "a")
 }
 
+// regroup makes the rows of ready anew: jobs that may share one do where by,
+// some SQL, is the same of their ids.
+func (f *fixture) regroup(t testing.TB, by string) {
+	t.Helper()
+	f.exec(t, `WITH gone AS (DELETE FROM {schema}.ready RETURNING *)
+		INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+		SELECT r.queue, r.kind, r.priority, run_at, array_agg(id ORDER BY id), j.requeues
+		FROM gone r CROSS JOIN unnest(job_ids) AS u (id) JOIN {schema}.open_jobs j USING (id)
+		GROUP BY r.queue, r.kind, r.priority, run_at, j.requeues, `+by)
+}
+
 // interleave makes two rows of one kind's jobs, of which each has every second,
 // as two that enqueue at the same time do.
 func (f *fixture) interleave(t testing.TB) {
 	t.Helper()
-	f.exec(t, `WITH gone AS (DELETE FROM {schema}.ready RETURNING *)
-		INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
-		SELECT queue, kind, priority, run_at, array_agg(id ORDER BY id), requeues
-		FROM gone CROSS JOIN unnest(job_ids) AS u (id) GROUP BY queue, kind, priority, run_at, requeues, id / 32, id % 2`)
+	f.regroup(t, "id / 32, id % 2")
 }
 
 func TestRowsMayInterleave(t *testing.T) {
@@ -121,16 +129,12 @@ func TestRowsMayInterleave(t *testing.T) {
 	}
 }
 
-// scatter gives jobs other requeues and makes rows of them anew, each of some
-// that may share one, with or without gaps.
+// scatter gives jobs other requeues and makes rows of some that may share one,
+// with or without gaps.
 func (f *fixture) scatter(t testing.TB) {
 	t.Helper()
 	f.exec(t, "UPDATE {schema}.open_jobs SET requeues = floor(random() * 2)")
-	f.exec(t, `WITH gone AS (DELETE FROM {schema}.ready RETURNING *)
-		INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
-		SELECT r.queue, r.kind, r.priority, run_at, array_agg(id ORDER BY id), j.requeues
-		FROM gone r CROSS JOIN unnest(job_ids) AS u (id) JOIN {schema}.open_jobs j USING (id)
-		GROUP BY r.queue, r.kind, r.priority, run_at, j.requeues, id / 8, floor(random() * 2)`)
+	f.regroup(t, "id / 8, floor(random() * 2)")
 }
 
 func TestAClaimBringsEachJobOnceHoweverItsRowsAreMadeUp(t *testing.T) {
