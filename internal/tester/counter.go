@@ -33,9 +33,10 @@ func (c counts) due() int64 { return c.Jobs[understudy.StateAvailable] }
 
 // counter counts the jobs of a side. It belongs to one goroutine.
 type counter struct {
-	where Place // without its store
-	last  counts
-	next  time.Time // not to be counted before
+	timeout time.Duration // of a look, which counting is a part of
+	where   Place         // without its store
+	last    counts
+	next    time.Time // not to be counted before
 }
 
 // count counts the jobs, or returns what they were where it is too early to do so
@@ -44,7 +45,7 @@ func (c *counter) count(ctx context.Context, place Place) (counts, error) {
 	where := place
 	where.Store = nil
 	if where != c.where {
-		*c = counter{where: where}
+		*c = counter{timeout: c.timeout, where: where}
 	}
 	began := time.Now()
 	if began.Before(c.next) {
@@ -55,7 +56,7 @@ func (c *counter) count(ctx context.Context, place Place) (counts, error) {
 	case err == nil:
 		c.last = counts{Tally: tally, at: began, took: time.Since(began)}
 	case late(err):
-		c.last.took, c.last.late = askTimeout, true
+		c.last.took, c.last.late = c.timeout, true
 	default:
 		return counts{}, err
 	}

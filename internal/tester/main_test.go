@@ -24,7 +24,13 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // patience bounds how long a test waits for something that must happen.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
+
+// patient are timeouts that a busy machine does not miss. A test of what is slow has
+// the usual ones.
+var patient = tester.Timeouts{Look: patience, Page: patience, Frame: patience}
+
+func usualTimeouts(b *bench) { b.options.Timeouts = tester.Timeouts{} }
 
 // bench is a tester on two schemas of a test's own, production migrated and
 // preview not there.
@@ -52,7 +58,7 @@ func newBench(t *testing.T, change ...func(b *bench)) *bench {
 				Advice: tester.Advice{Unreachable: "Start preview.", Unmigrated: "Migrate preview.", Unserved: "Start a preview."},
 			},
 		},
-		Kinds: []string{"echo", "sleep"}, Version: "7.1", Log: slog.New(slog.DiscardHandler),
+		Kinds: []string{"echo", "sleep"}, Version: "7.1", Timeouts: patient, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
 		c(b)
@@ -184,6 +190,16 @@ func (b *bench) total(schema string) (count int) {
 		b.t.Fatal(err)
 	}
 	return len(jobs)
+}
+
+// until waits until something holds.
+func (b *bench) until(what string, holds func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }
 
 func (b *bench) contains(what, text string, parts ...string) {

@@ -1,6 +1,7 @@
 package tester
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -33,7 +35,27 @@ type Options struct {
 	Token func() (string, error)
 	// ReadOnly refuses every request that would change something.
 	ReadOnly bool
+	// Timeouts bound how long a slow side is waited for.
+	Timeouts Timeouts
 	Log      *slog.Logger
+}
+
+// Timeouts bound how long a slow side is waited for. A zero means the usual time.
+type Timeouts struct {
+	// Look is how long a side may take to be looked at, 2 s; a request for the
+	// status waits twice that.
+	Look time.Duration
+	// Page and Frame are how long a page that is asked for, 700 ms, and one that is
+	// open, 300 ms, wait for a side before they show what it was last.
+	Page, Frame time.Duration
+}
+
+func (t Timeouts) orUsual() Timeouts {
+	return Timeouts{
+		Look:  cmp.Or(t.Look, 2*time.Second),
+		Page:  cmp.Or(t.Page, 700*time.Millisecond),
+		Frame: cmp.Or(t.Frame, 300*time.Millisecond),
+	}
 }
 
 // Side is a place that jobs go to, which may change while the tester runs.

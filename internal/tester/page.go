@@ -78,7 +78,7 @@ type stageView struct {
 func (t *Tester) index(w http.ResponseWriter, r *http.Request) {
 	p := page{
 		Kinds: t.Kinds, MaxCount: maxCount, ReadOnly: t.ReadOnly, Receipt: t.readReceipt(r.URL.Query()), Stage: t.stageView(),
-		Sides: t.views(t.looks(r.Context(), pagePatience)),
+		Sides: t.views(t.looks(r.Context(), t.Timeouts.Page)),
 	}
 	pages.Serve(w, r, t.Log, http.StatusOK, "tester", web.Page{Title: pageTitle, Events: "/events", Data: p})
 }
@@ -99,7 +99,7 @@ func (t *Tester) frame(ctx context.Context) (web.Frame, error) {
 			return frame, err
 		}
 	}
-	for _, view := range t.views(t.looks(ctx, framePatience)) {
+	for _, view := range t.views(t.looks(ctx, t.Timeouts.Frame)) {
 		if err := add("where-"+view.Name, "where", view); err != nil {
 			return frame, err
 		}

@@ -153,12 +153,12 @@ func silent(t *testing.T) func(context.Context) (tester.Place, error) {
 
 func TestASideThatDoesNotAnswerHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(b *bench) { b.options.Sides[1].Find = silent(b.t) })
-	began := time.Now()
+	b := newBench(t, func(b *bench) {
+		b.options.Sides[1].Find = silent(b.t)
+		// Production has time to answer, and the page comes before the look at the preview ends.
+		b.options.Timeouts = tester.Timeouts{Look: 30 * time.Second, Page: 5 * time.Second}
+	})
 	b.contains("the page", b.page(), "It has not answered yet.", b.production)
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("the page took %s", took)
-	}
 	production, preview := b.status()
 	if production.Problem != nil {
 		t.Errorf("production: %+v", production.Problem)
@@ -244,7 +244,7 @@ func (b *bench) stream(id, text string, meanwhile func()) {
 
 func TestAPageThatIsOpenFollowsWhatHappens(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(b *bench) { b.options.Sides[1].Find = silent(b.t) })
+	b := newBench(t, usualTimeouts, func(b *bench) { b.options.Sides[1].Find = silent(b.t) })
 	b.stream("side-production", "pod-late", func() { b.epoch(b.production, "pod-late", "1.0", "active") })
 	b.stream("side-preview", "Start preview.", nil)
 }

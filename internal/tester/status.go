@@ -37,7 +37,7 @@ var unasked = &Trouble{What: "It has not answered yet.", Do: "Wait a moment: it 
 
 func (t *Tester) status(w http.ResponseWriter, r *http.Request) {
 	body := report{Version: t.Version, ReadOnly: t.ReadOnly}
-	for i, l := range t.looks(r.Context(), 2*askTimeout) { // also behind a question that is under way
+	for i, l := range t.looks(r.Context(), 2*t.Timeouts.Look) { // also behind a question that is under way
 		side := sideReport{
 			Name: t.Sides[i].Name, Place: l.place, Problem: l.trouble, Workers: l.workers, Jobs: l.jobs,
 			Counts: l.counts.Jobs, Due: l.counts.due(), More: l.counts.More,

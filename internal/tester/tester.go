@@ -27,8 +27,9 @@ func New(options Options) (*Tester, error) {
 		return nil, err
 	}
 	t := &Tester{Options: options}
+	t.Timeouts = options.Timeouts.orUsual()
 	for i := range t.Sides {
-		t.watches[i] = newWatch(&t.Sides[i])
+		t.watches[i] = newWatch(&t.Sides[i], t.Timeouts.Look)
 	}
 	t.live = web.NewLive(liveEvery, t.Log, t.frame)
 	t.handler = web.New(web.Options{Routes: t.routes(), Token: t.Token, ReadOnly: t.ReadOnly, Log: t.Log})
@@ -83,12 +84,12 @@ func (t *Tester) version(w http.ResponseWriter, _ *http.Request) {
 }
 
 // looks are what the sides are like, asked at the same time.
-func (t *Tester) looks(ctx context.Context, patience time.Duration) [2]look {
+func (t *Tester) looks(ctx context.Context, timeout time.Duration) [2]look {
 	var looks [2]look
 	moment := time.Now()
 	var asking sync.WaitGroup
 	for i, w := range t.watches {
-		asking.Go(func() { looks[i] = w.since(ctx, moment, patience) })
+		asking.Go(func() { looks[i] = w.since(ctx, moment, timeout) })
 	}
 	asking.Wait()
 	return looks

@@ -8,16 +8,8 @@ import (
 	"github.com/understudy-worker/understudy/store"
 )
 
-const (
-	// askTimeout is how long a side may take to be looked at.
-	askTimeout = 2 * time.Second
-	// pagePatience and framePatience are how long a page that is asked for, and
-	// one that is open, wait for a side before they show what it was last.
-	pagePatience  = 700 * time.Millisecond
-	framePatience = 300 * time.Millisecond
-	// lastJobs is how many of the jobs are shown.
-	lastJobs = 10
-)
+// lastJobs is how many of the jobs are shown.
+const lastJobs = 10
 
 // look is what a side was like at one moment. It is immutable.
 type look struct {
@@ -33,6 +25,7 @@ type look struct {
 // a slow one has one question to answer at a time.
 type watch struct {
 	*Side
+	timeout time.Duration // of a look
 	asked   chan struct{}
 	counter counter // of run's
 
@@ -41,8 +34,8 @@ type watch struct {
 	newer  chan struct{} // closed when latest is replaced
 }
 
-func newWatch(side *Side) *watch {
-	return &watch{Side: side, asked: make(chan struct{}, 1), newer: make(chan struct{})}
+func newWatch(side *Side, timeout time.Duration) *watch {
+	return &watch{Side: side, timeout: timeout, counter: counter{timeout: timeout}, asked: make(chan struct{}, 1), newer: make(chan struct{})}
 }
 
 // run looks whenever somebody asks, until ctx ends.
@@ -73,8 +66,8 @@ func (w *watch) current() (l look, newer <-chan struct{}) {
 
 // since is what the side is like from that moment on or, if it does not say so
 // in time, what it was like before.
-func (w *watch) since(ctx context.Context, moment time.Time, patience time.Duration) look {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (w *watch) since(ctx context.Context, moment time.Time, timeout time.Duration) look {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
 		latest, newer := w.current()
@@ -95,7 +88,7 @@ func (w *watch) since(ctx context.Context, moment time.Time, patience time.Durat
 
 // look asks the side.
 func (w *watch) look(ctx context.Context) look {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	l := look{began: time.Now()}
 	var err error
@@ -106,7 +99,7 @@ func (w *watch) look(ctx context.Context) look {
 		l.counts, err = w.counter.count(ctx, l.place)
 	}
 	if err != nil {
-		return look{began: l.began, place: l.place, trouble: w.trouble(l.place, err, askTimeout)}
+		return look{began: l.began, place: l.place, trouble: w.trouble(l.place, err, w.timeout)}
 	}
 	return l
 }
