@@ -219,7 +219,7 @@ func TestCommandsPassATransactionPooler(t *testing.T) {
 	s.ok("workers", "--live")
 	s.ok("jobs", "cancel", strconv.FormatInt(ids[0], 10))
 	s.ok("jobs", "retry", strconv.FormatInt(ids[0], 10))
-	s.fails(1, []string{"smoke: 0 of 2 jobs"}, "smoke", "--target=production", "--timeout=2s", "--count=2", "-o=json")
+	s.fails(1, []string{"smoke: 0 of 2 jobs"}, "smoke", "--target=production", "--timeout=5s", "--count=2", "-o=json")
 }
 
 func TestTimesAreInUTC(t *testing.T) {

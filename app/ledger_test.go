@@ -48,6 +48,7 @@ func ledgerHandlers(_ context.Context, env supervisor.Env) (understudy.Handlers,
 		"note":     l.noted(func(context.Context, *understudy.Job, time.Duration) error { return nil }),
 		"slow":     l.noted(slow),
 		"stubborn": l.noted(stubborn),
+		"cut":      l.noted(l.cut),
 		"effect":   l.noted(l.effect),
 		"hold":     l.noted(l.hold),
 	}, nil
@@ -89,6 +90,17 @@ func slow(ctx context.Context, _ *understudy.Job, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// cut works until it is cut short, and is done at once when it runs again.
+func (l ledger) cut(ctx context.Context, job *understudy.Job, _ time.Duration) error {
+	var again bool
+	err := l.env.Pool.QueryRow(ctx, "SELECT count(*) > 1 FROM "+l.schema+".ledger WHERE schema = $1 AND job_id = $2", job.Schema, job.ID).Scan(&again)
+	if err != nil || again {
+		return err
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // stubborn does not listen.

@@ -9,7 +9,7 @@ import (
 func TestJobsOfAKilledWorkerAreRescued(t *testing.T) {
 	t.Parallel()
 	th := newTheatre(t)
-	p := th.start("a", "active")
+	p := th.start("a", "active", shortLease)
 	p.serves(th.production, "active")
 	th.enqueue(th.production, "effect", 1000, 20*time.Millisecond)
 	th.until("it is in the middle", "SELECT count(*) BETWEEN 100 AND 900 FROM {ledger}.effects")
@@ -28,7 +28,7 @@ func TestJobsOfAKilledWorkerAreRescued(t *testing.T) {
 func TestAFrozenWorkerThatWakesAfterItsLeaseChangesNothing(t *testing.T) {
 	t.Parallel()
 	th := newTheatre(t)
-	p := th.start("a", "active")
+	p := th.start("a", "active", shortLease)
 	p.serves(th.production, "active")
 	th.enqueue(th.production, "effect", 50, 500*time.Millisecond)
 	th.until("they run", "SELECT count(*) >= 10 FROM {ledger}.ledger")
@@ -59,10 +59,10 @@ func (p *pod) thaw() {
 func TestHandlersThatHoldEveryConnectionDoNotStopHeartbeatsAndOutcomes(t *testing.T) {
 	t.Parallel()
 	th := newTheatre(t)
-	p := th.start("a", "active")
+	p := th.start("a", "active", "--worker.lease=9s")
 	p.serves(th.production, "active")
-	// Longer than the lease, on every connection of the pool.
-	th.enqueue(th.production, "hold", 20, 2*time.Second)
+	// In all, longer than the lease on every connection of the pool.
+	th.enqueue(th.production, "hold", 20, 3*time.Second)
 	th.untilDone(th.production)
 	if lost := ask[int](th, "SELECT count(*) FROM {production}.workers WHERE state = 'lost'"); lost != 0 {
 		t.Error("the worker lost its lease while handlers held every connection")
@@ -75,7 +75,7 @@ func TestHandlersThatHoldEveryConnectionDoNotStopHeartbeatsAndOutcomes(t *testin
 func TestTheOtherVersionRescuesWithItsOwnLease(t *testing.T) {
 	t.Parallel()
 	th := newTheatre(t)
-	p := th.start("a", "active", "--worker.lease=2s", "--version=1.0")
+	p := th.start("a", "active", shortLease, "--version=1.0")
 	p.serves(th.production, "active")
 	th.enqueue(th.production, "effect", 100, 300*time.Millisecond)
 	th.until("some are done", "SELECT count(*) >= 10 FROM {ledger}.effects")

@@ -170,7 +170,7 @@ func TestADrainDeadlineReturnsJobsUnchargedToBeRunElsewhere(t *testing.T) {
 	th := newTheatre(t)
 	p := th.start("a", "active", "--targets.production.drain_timeout=200ms")
 	p.serves(th.production, "active")
-	th.enqueue(th.production, "slow", 20, 4*time.Second)
+	th.enqueue(th.production, "cut", 20, 0)
 	th.until("all run", "SELECT count(*) = 20 FROM {ledger}.ledger")
 	p.role("")
 	p.noSessions("production")

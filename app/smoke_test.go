@@ -110,8 +110,8 @@ func TestSmokeCancelsWhatNobodyWorksWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
 	s := migratedShell(t, "preview")
 	began := time.Now()
-	r, report := s.smoke(t.Context(), "--count=3", "--timeout=2s")
-	if r.code != 1 || report.Cancelled != 3 || !strings.Contains(r.err, "the time (2s) was up and 3 jobs cancelled; no live worker serves this schema") {
+	r, report := s.smoke(t.Context(), "--count=3", "--timeout=5s")
+	if r.code != 1 || report.Cancelled != 3 || !strings.Contains(r.err, "the time (5s) was up and 3 jobs cancelled; no live worker serves this schema") {
 		t.Errorf("exit code %d, %s, report %+v", r.code, r.err, report)
 	}
 	if took := time.Since(began); took > patience/2 {
@@ -126,11 +126,11 @@ func TestSmokeSaysWhichVersionsItSawWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
 	s := migratedShell(t, "preview")
 	s.hand(s.preview, "pod-1", "old")
-	r, _ := s.smoke(t.Context(), "--count=1", "--timeout=2s", "--template-hash=abc")
+	r, _ := s.smoke(t.Context(), "--count=1", "--timeout=5s", "--template-hash=abc")
 	if want := "live workers: 1 of version 2.0 in role preview with template hash old, none of the version asked for"; !strings.Contains(r.err, want) {
 		t.Errorf("error %q, want %q in it", r.err, want)
 	}
-	r, _ = s.smoke(t.Context(), "--count=1", "--timeout=2s", "--kind=mail", "--queue=slow")
+	r, _ = s.smoke(t.Context(), "--count=1", "--timeout=5s", "--kind=mail", "--queue=slow")
 	if want := `see that they have a handler for kind "mail" and work queue "slow"`; !strings.Contains(r.err, want) {
 		t.Errorf("error %q, want %q in it", r.err, want)
 	}
@@ -141,7 +141,7 @@ func TestSmokeAsksForTheEndOfAJobThatRunsTooLong(t *testing.T) {
 	s := migratedShell(t, "preview")
 	hand := s.hand(s.preview, "pod-1", "")
 	defer hand.works(keeps)()
-	r, report := s.smoke(t.Context(), "--count=1", "--timeout=3s")
+	r, report := s.smoke(t.Context(), "--count=1", "--timeout=15s")
 	if r.code != 1 || len(report.Faults) != 1 || !strings.HasPrefix(report.Faults[0].Problem, "was still running on pod-1 ") {
 		t.Fatalf("exit code %d, %s, report %+v", r.code, r.err, report)
 	}
@@ -153,11 +153,11 @@ func TestSmokeAsksForTheEndOfAJobThatRunsTooLong(t *testing.T) {
 func TestSmokeWaitsForTheSchemaToBeMigrated(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	s.fails(1, []string{"nothing was enqueued", "was not migrated within 2s", "understudy migrate up --target preview --schema " + s.preview},
-		"smoke", "--timeout=2s")
+	s.fails(1, []string{"nothing was enqueued", "was not migrated within 5s", "understudy migrate up --target preview --schema " + s.preview},
+		"smoke", "--timeout=5s")
 	var r ran
 	wait := s.meanwhile(func() {
-		r = s.run("smoke", "--count=1", "--timeout=30s", "--targets.preview.dsn="+withParameter(s.dsn, "application_name", s.preview))
+		r = s.run("smoke", "--count=1", "--timeout="+patience.String(), "--targets.preview.dsn="+withParameter(s.dsn, "application_name", s.preview))
 	})
 	s.await("smoke has tried in vain", "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND query ILIKE 'rollback%'", s.preview)
 	s.ok("migrate", "up", "--target=preview")
@@ -236,7 +236,7 @@ func TestSmokeSaysThatAJobIsGone(t *testing.T) {
 		open := quoted(s.preview) + ".open_jobs"
 		s.await("the job is gone", "WITH gone AS (DELETE FROM "+open+" RETURNING 1) SELECT count(*) > 0 FROM gone")
 	})()
-	r, report := s.smoke(t.Context(), "--count=1", "--timeout=20s")
+	r, report := s.smoke(t.Context(), "--count=1", "--timeout="+patience.String())
 	if r.code != 1 || len(report.Faults) != 1 || !strings.HasPrefix(report.Faults[0].Problem, "is gone") {
 		t.Errorf("exit code %d, %s, report %+v", r.code, r.err, report)
 	}

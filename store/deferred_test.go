@@ -27,7 +27,7 @@ func TestAJobThatSomebodyHasLockedIsDeferredAndTheRestRecorded(t *testing.T) {
 	f.in(t, tx, "SELECT FROM {schema}.open_jobs WHERE id IN ($1, $2) FOR UPDATE", jobs[300].ID, jobs[1000].ID)
 	begun := time.Now()
 	done := record(t, q, batch...)
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("recording took %s, with two of %d rows locked", took, n)
 	}
 	want := []understudy.Outcome{batch[300], batch[1000]}
