@@ -20,6 +20,7 @@ type aim struct {
 	schema string // "" for the target's own
 	hash   string
 	labels []string // key=value
+	writes bool     // a standby is of no use for it
 }
 
 // flags adds the flags that aim a command, and those of the configuration.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 const (
@@ -62,10 +64,13 @@ func (w serverWait) try(ctx context.Context, left time.Duration, connect func(ct
 }
 
 // unavailable says whether an error is of a server that may answer if it is
-// asked again: it is not found, not reached, starting, stopping or full. Where
+// asked again: it is not found, not reached, a standby, starting, stopping or full. Where
 // it answers anything else, of a password or a missing database above all, it
 // will say the same the next time.
 func unavailable(err error) bool {
+	if errors.Is(err, supervisor.ErrStandby) {
+		return true
+	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
 		return slices.Contains([]string{

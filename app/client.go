@@ -45,7 +45,11 @@ func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Dur
 	if err != nil {
 		return err
 	}
-	c, err := newClient(cmd.Context(), target)
+	var more []func(*pgxpool.Config)
+	if f.writes {
+		more = append(more, supervisor.RefuseStandbys)
+	}
+	c, err := newClient(cmd.Context(), target, more...)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ enqueued and that job's id is printed.`,
 		},
 	}
 	e.flags(cmd, "production")
+	e.writes = true
 	e.out.flag(cmd, "text")
 	flags := cmd.Flags()
 	flags.IntVar(&e.count, "count", 1, "how many of the job to enqueue")

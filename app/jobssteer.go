@@ -41,7 +41,7 @@ type steered struct {
 // steerCommand changes jobs one by one: what is refused for one of them does
 // not keep the others from it, and makes the command fail in the end.
 func (a *application) steerCommand(s steering) *cobra.Command {
-	var f aim
+	f := aim{writes: true}
 	var out output
 	cmd := &cobra.Command{
 		Use:   s.use + " ID...",

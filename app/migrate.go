@@ -12,6 +12,7 @@ import (
 
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 // defaultLockWait bounds how long a migration waits for another: what holds the
@@ -68,6 +69,7 @@ func (a *application) migrateUp(cmd *cobra.Command, r raising) error {
 	if err != nil {
 		return err
 	}
+	supervisor.RefuseStandby(m.config)
 	m.preparer.lockWait, m.preparer.initial = r.wait, r.initial
 	m.server.atMost = r.waitServer
 	report, err := m.up(cmd.Context())

@@ -87,6 +87,7 @@ func (p *preparer) migrate(ctx context.Context, target reload.Target) error {
 	if err != nil {
 		return err
 	}
+	supervisor.RefuseStandby(config)
 	err = store.Migrate(ctx, config, store.MigrateOptions{
 		Schema: target.Schema, App: files, Mark: mark(target), Initial: p.initial, LockWait: p.lockWait, Log: p.log,
 	})

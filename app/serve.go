@@ -98,7 +98,7 @@ func (s *server) handlers(ctx context.Context, env supervisor.Env) (understudy.H
 		release()
 		return nil, nil, fmt.Errorf("make handlers for target %q: %w", env.Target, err)
 	}
-	maps.Copy(all, own)
+	maps.Copy(all, s.excused(own, env))
 	return all, release, nil
 }
 

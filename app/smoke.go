@@ -51,6 +51,7 @@ way is printed. The jobs' metadata hold the run: {"smoke": "…"}.`,
 		},
 	}
 	s.flags(cmd, "preview")
+	s.writes = true
 	s.out.flag(cmd, "text")
 	flags := cmd.Flags()
 	flags.StringVar(&s.job.Kind, "kind", "echo", "kind of the jobs")

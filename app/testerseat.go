@@ -58,6 +58,7 @@ func (a *application) newSeat(cmd *cobra.Command, f aim) (*seat, reload.Config, 
 	}
 	s.client, err = newClient(cmd.Context(), target, func(config *pgxpool.Config) {
 		config.MaxConns = seatConns
+		supervisor.RefuseStandbys(config)
 		config.BeforeConnect = renewLogin(read)
 	})
 	return s, config, err

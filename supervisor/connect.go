@@ -32,6 +32,8 @@ func (e *ConnectError) advice() string {
 	var unknown *net.DNSError
 	var answer *pgconn.PgError
 	switch {
+	case errors.Is(e.Err, ErrStandby):
+		return fmt.Sprintf("wait until there is a primary where %s leads, or name the primary there", e.Key)
 	case errors.As(e.Err, &answer):
 		return e.adviceOn(answer.Code)
 	case errors.As(e.Err, &unknown) && unknown.IsNotFound:

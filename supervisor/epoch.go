@@ -28,7 +28,7 @@ func (r *run) startEpoch(p *place) *epoch {
 		place: p, snapshot: r.wanted, since: time.Now(), grace: r.Grace, cancel: cancel, done: make(chan error, 1),
 		env: Env{
 			Role: r.wanted.Role, Target: p.target.Name, Schema: p.target.Schema, Version: r.Version, TemplateHash: r.wanted.TemplateHash,
-			Pool: p.pool, DrainTimeout: p.target.DrainTimeout, Pooled: p.target.Pooler == reload.PoolerTransaction,
+			Pool: p.pool, DrainTimeout: p.target.DrainTimeout, Pooled: p.target.Pooler == reload.PoolerTransaction, met: p.met,
 		},
 	}
 	go func() {

@@ -24,6 +24,15 @@ type Env struct {
 	DrainTimeout time.Duration
 	// Pooled says that a transaction pooler stands before the server.
 	Pooled bool
+
+	met *standbys
+}
+
+// MetStandby says whether what was tried on the pool since then, and came to this
+// error, had sessions of a standby, or none since there was nothing but one: then
+// whoever tried is not to blame.
+func (e Env) MetStandby(ctx context.Context, since time.Time, err error) bool {
+	return errors.Is(err, ErrStandby) || e.met != nil && e.met.met(ctx, e.Pool, since)
 }
 
 // Place is where the epoch works.

@@ -24,6 +24,7 @@ type place struct {
 	target reload.Target
 	pool   *pgxpool.Pool
 	dsn    *atomic.Pointer[reload.Secret] // by which new connections are made
+	met    *standbys                      // by the pool, and by those that are derived from it
 	// where identifies the server, database and schema, whatever the DSN says.
 	where string
 }
@@ -35,10 +36,11 @@ func open(ctx context.Context, target reload.Target, lease time.Duration, tracer
 	if err != nil {
 		return nil, err
 	}
-	p := &place{target: target, dsn: &atomic.Pointer[reload.Secret]{}}
+	p := &place{target: target, dsn: &atomic.Pointer[reload.Secret]{}, met: &standbys{}}
 	p.dsn.Store(&target.DSN)
 	config.BeforeConnect = p.refresh
 	config.ConnConfig.Tracer = tracer
+	p.met.watch(config)
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open target %q: %w", target.Name, err)
 	}

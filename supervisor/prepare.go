@@ -14,7 +14,7 @@ import (
 // Bounds of the pause between two attempts to open a target.
 const (
 	firstPause = 200 * time.Millisecond
-	lastPause  = 3 * time.Second
+	lastPause  = time.Second
 )
 
 // otherTimeout bounds how long a target waits for another to say where it is:

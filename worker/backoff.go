@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -13,10 +14,49 @@ const (
 	maxRetryWait = 5 * time.Second
 )
 
+// comeback lets those that wait to try again do so at once when a call succeeds
+// that had failed: the server that it failed for is back, as a rule for all.
+type comeback struct {
+	mu   sync.Mutex
+	c    chan struct{} // closed at the next comeback
+	last time.Time
+}
+
+// For freshFor after a comeback tries follow one another quickly: a call that
+// was under way then may still fail for what was before.
+const (
+	freshFor  = 2 * time.Second
+	freshWait = 4 * minRetryWait
+)
+
+// fresh says whether the last comeback was a moment ago.
+func (b *comeback) fresh() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.last) < freshFor
+}
+
+func newComeback() *comeback { return &comeback{c: make(chan struct{})} }
+
+// next is closed at the next comeback.
+func (b *comeback) next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.c
+}
+
+func (b *comeback) announce() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.c)
+	b.c, b.last = make(chan struct{}), time.Now()
+}
+
 // retries paces the tries of one loop whose calls may fail, and keeps its
 // complaints few. It belongs to one goroutine.
 type retries struct {
 	log    *slog.Logger
+	back   *comeback
 	doing  string
 	failed int
 	spoken time.Time
@@ -33,13 +73,30 @@ func (r *retries) failure(err error) time.Duration {
 		r.log.Warn("cannot "+r.doing+", will try again", "error", err, "failures", r.failed+1)
 	}
 	r.failed++
-	return retryWait(r.failed)
+	wait := retryWait(r.failed)
+	if r.back.fresh() {
+		wait = min(wait, freshWait)
+	}
+	return wait
 }
 
 func (r *retries) success() {
 	if r.failed > 0 {
 		r.log.Info("can "+r.doing+" again", "failures", r.failed)
 		r.failed = 0
+		r.back.announce()
+	}
+}
+
+// pause notes an error and waits for the time of the next try.
+func (r *retries) pause(ctx context.Context, err error) {
+	back := r.back.next()
+	timer := time.NewTimer(r.failure(err))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-back:
+	case <-timer.C:
 	}
 }
 

@@ -45,7 +45,7 @@ func (c *claimer) run(serving, claiming context.Context) {
 			if claiming.Err() != nil {
 				return
 			}
-			sleep(serving, c.retries.failure(err))
+			c.retries.pause(serving, err)
 			continue
 		}
 		c.retries.success()

@@ -22,7 +22,7 @@ func (w *Worker) promote(serving context.Context) {
 		done, err := w.options.Queue.Promote(serving)
 		if err != nil {
 			if serving.Err() == nil {
-				sleep(serving, retries.failure(err))
+				retries.pause(serving, err)
 			}
 			continue
 		}
@@ -96,6 +96,6 @@ func (w *Worker) listen(holding context.Context) {
 		if err == nil {
 			err = errListenEnded
 		}
-		sleep(holding, retries.failure(err))
+		retries.pause(holding, err)
 	}
 }

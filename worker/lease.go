@@ -15,12 +15,18 @@ import (
 // handlers have until three quarters of it to return.
 const renewals = 6
 
+// maxRenewWait is the longest pause after a renewal that failed. The others that
+// wait for the server go on with the renewal that succeeds: so soon is all of the
+// worker back.
+const maxRenewWait = time.Second
+
 // lease keeps the epoch alive, and says when it cannot.
 type lease struct {
 	queue    Queue
 	length   time.Duration
 	observer Observer
 	log      *slog.Logger
+	retries  retries       // belongs to the goroutine of keep
 	beat     func()        // called after each confirmed renewal
 	lost     chan struct{} // closed when the lease is lost
 	draining chan struct{} // closed when a drain begins that the server is to know of
@@ -29,9 +35,9 @@ type lease struct {
 	confirmed time.Time // just before the last confirmed renewal was sent
 }
 
-func newLease(o Options, beat func()) *lease {
+func newLease(o Options, retries retries, beat func()) *lease {
 	return &lease{
-		queue: o.Queue, length: o.Lease, observer: o.Observer, log: o.Log, beat: beat,
+		queue: o.Queue, length: o.Lease, observer: o.Observer, log: o.Log, retries: retries, beat: beat,
 		lost: make(chan struct{}), draining: make(chan struct{}),
 	}
 }
@@ -52,7 +58,7 @@ func (l *lease) keep(ctx context.Context) {
 	defer cancel()
 	replies := make(chan renewal, 1)
 	beginsToDrain := l.draining
-	k := keeper{lease: l, next: l.last().Add(l.length / renewals), retries: retries{log: l.log, doing: "renew the lease"}}
+	k := keeper{lease: l, next: l.last().Add(l.length / renewals)}
 	for !k.over() {
 		if k.due() {
 			k.underWay = true
@@ -81,7 +87,6 @@ type keeper struct {
 	underWay bool      // a renewal is
 	draining bool
 	ended    error // the server says that the epoch is over
-	retries  retries
 }
 
 // over says whether the lease is lost, and lets everybody know.
@@ -117,7 +122,7 @@ func (k *keeper) hear(reply renewal) {
 		k.ended = reply.err
 	case reply.err != nil:
 		wait := k.retries.failure(reply.err)
-		k.next = time.Now().Add(min(wait, k.length/(4*renewals)))
+		k.next = time.Now().Add(min(wait, maxRenewWait, k.length/(4*renewals)))
 	default:
 		k.retries.success()
 		k.confirm(reply.sent)

@@ -60,11 +60,11 @@ type attempt struct {
 	err      error
 }
 
-func newRecorder(o Options, lease *lease, uncrowd func()) *recorder {
+func newRecorder(o Options, retries retries, lease *lease, uncrowd func()) *recorder {
 	return &recorder{
 		queue: o.Queue, observer: o.Observer, log: o.Log, lease: lease, timeout: o.Lease, uncrowd: uncrowd,
 		more: make(chan struct{}, 1), written: make(chan attempt, maxWrites), limit: maxRecord, troubled: troubled{},
-		retries: retries{log: o.Log, doing: "record outcomes"},
+		retries: retries,
 	}
 }
 
@@ -177,7 +177,10 @@ func (r *recorder) wait(ctx context.Context) bool {
 	if r.writing > 0 { // what they wait for is looked at when a write has ended
 		until = time.Time{}
 	}
-	lost := r.lease.lost
+	lost, back := r.lease.lost, r.retries.back.next()
+	if len(r.again) == 0 {
+		back = nil
+	}
 	if r.lease.isLost() {
 		lost = nil
 	}
@@ -192,6 +195,8 @@ func (r *recorder) wait(ctx context.Context) bool {
 	case a := <-r.written:
 		r.settle(a)
 	case <-alarm:
+	case <-back:
+		r.retryAt = time.Time{}
 	case <-lost:
 	}
 	return true

@@ -19,6 +19,7 @@ type Worker struct {
 	lines    []*line
 	recorder *recorder
 	lease    *lease
+	back     *comeback
 
 	reconcile chan struct{} // has a token when claims and cancellations are to be looked at
 	idle      chan struct{} // closed when the last slot has ended
@@ -41,10 +42,11 @@ func New(options Options) (*Worker, error) {
 		running:   options.Running.at(options.Key),
 		reconcile: make(chan struct{}, 1),
 		idle:      make(chan struct{}),
+		back:      newComeback(),
 	}
 	w.setState(StateNew)
-	w.lease = newLease(options, func() { nudge(w.reconcile) })
-	w.recorder = newRecorder(options, w.lease, w.feedAll)
+	w.lease = newLease(options, w.retrying("renew the lease"), func() { nudge(w.reconcile) })
+	w.recorder = newRecorder(options, w.retrying("record outcomes"), w.lease, w.feedAll)
 	for queue, concurrency := range options.Queues {
 		w.addLine(queue, concurrency)
 	}
@@ -185,5 +187,5 @@ func (w *Worker) startSlots(jobs context.Context) {
 }
 
 func (w *Worker) retrying(doing string) retries {
-	return retries{log: w.options.Log, doing: doing}
+	return retries{log: w.options.Log, back: w.back, doing: doing}
 }
