@@ -3,7 +3,9 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,6 +53,8 @@ func ledgerHandlers(_ context.Context, env supervisor.Env) (understudy.Handlers,
 		"cut":      l.noted(l.cut),
 		"effect":   l.noted(l.effect),
 		"hold":     l.noted(l.hold),
+		"wait":     understudy.HandlerFunc(waits),
+		"met":      understudy.HandlerFunc(l.meets),
 	}, nil
 }
 
@@ -126,4 +130,40 @@ func (l ledger) effect(ctx context.Context, job *understudy.Job, d time.Duration
 func (l ledger) hold(ctx context.Context, _ *understudy.Job, d time.Duration) error {
 	_, err := l.env.Pool.Exec(ctx, "SELECT pg_sleep($1)", d.Seconds())
 	return err
+}
+
+// waits works until there is a file.
+func waits(ctx context.Context, job *understudy.Job) error {
+	return untilThere(ctx, job, func() error { return nil })
+}
+
+// untilThere calls do again and again until the file is there that the job names.
+func untilThere(ctx context.Context, job *understudy.Job, do func() error) error {
+	var args struct{ Until string }
+	if err := json.Unmarshal(job.Args, &args); err != nil {
+		return understudy.Discard(err)
+	}
+	for {
+		if _, err := os.Stat(args.Until); err == nil {
+			return nil
+		}
+		if err := do(); err != nil {
+			return err
+		}
+		if err := slow(ctx, job, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// meets writes until there is a file, and fails when it meets a server that only
+// reads, with an error that nothing can be told from but its text.
+func (l ledger) meets(ctx context.Context, job *understudy.Job) error {
+	return untilThere(ctx, job, func() error {
+		_, err := l.env.Pool.Exec(ctx, "INSERT INTO "+l.schema+".effects VALUES ($1, $2, $3)", job.Schema, job.ID, l.pod)
+		if err != nil && (strings.Contains(err.Error(), "only reads") || strings.Contains(err.Error(), "read-only")) {
+			return errors.New("effect: " + err.Error())
+		}
+		return nil
+	})
 }

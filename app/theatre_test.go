@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy/internal/kubelet"
+	"github.com/understudy-worker/understudy/internal/pgserver"
 	"github.com/understudy-worker/understudy/internal/pgtest"
 	"github.com/understudy-worker/understudy/store"
 )
@@ -40,10 +41,35 @@ func newTheatre(t *testing.T) *theatre {
 		t: t, dsn: pgtest.DSN(t), pool: pgtest.Pool(t),
 		production: pgtest.Schema(t), preview: pgtest.Schema(t), ledger: pgtest.Schema(t),
 	}
+	th.build()
+	return th
+}
+
+// newTheatreOn makes a theatre on a server of the test's own.
+func newTheatreOn(t *testing.T, server *pgserver.Server) *theatre {
+	t.Helper()
+	th := &theatre{t: t, dsn: server.DSN("postgres"), production: "theatre_production", preview: "theatre_preview", ledger: "theatre_ledger"}
+	th.look(th.dsn)
+	th.build()
+	return th
+}
+
+// look lets the test itself, and no pod, look at another server from now on.
+func (th *theatre) look(dsn string) {
+	th.t.Helper()
+	pool, err := pgxpool.New(context.Background(), dsn)
+	if err != nil {
+		th.t.Fatal(err)
+	}
+	th.t.Cleanup(pool.Close)
+	th.pool = pool
+}
+
+func (th *theatre) build() {
+	th.t.Helper()
 	th.exec("CREATE SCHEMA " + quoted(th.ledger))
 	th.exec("SET search_path = " + quoted(th.ledger) + ";" + ledgerTables + "; RESET search_path")
 	th.migrate(th.production)
-	return th
 }
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }

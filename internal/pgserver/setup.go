@@ -60,12 +60,12 @@ func (s *Server) create(ctx context.Context, options Options) error {
 	if err != nil {
 		return fmt.Errorf("create a Postgres cluster: %w", err)
 	}
-	return errors.Join(os.Remove(passwordFile), s.configure(config))
+	return errors.Join(os.Remove(passwordFile), s.addTo("postgresql.conf", config))
 }
 
-// configure adds the settings to the cluster's postgresql.conf.
-func (s *Server) configure(config string) error {
-	file, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+// addTo adds settings to a file of the cluster's configuration.
+func (s *Server) addTo(name, config string) error {
+	file, err := os.OpenFile(filepath.Join(s.data(), name), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}

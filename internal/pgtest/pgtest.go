@@ -94,6 +94,21 @@ func Server(t testing.TB) *pgserver.Server {
 	return server
 }
 
+// Replica returns a hot standby of a server. It is stopped when the test ends.
+func Replica(t testing.TB, of *pgserver.Server) *pgserver.Server {
+	t.Helper()
+	replica, err := of.Replica(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := replica.Stop(); err != nil {
+			t.Errorf("stop the replica of this test: %v", err)
+		}
+	})
+	return replica
+}
+
 func skipIfShort(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
