@@ -205,8 +205,8 @@ func TestADrainWithoutAServerEndsInBoundedTime(t *testing.T) {
 		"calls fail, jobs are cut short": {time.Millisecond, time.Hour, obedient, nil, 20*time.Second + DefaultOutcomeTimeout},
 		"calls hang, jobs are cut short": {0, time.Hour, obedient, nil, 20*time.Second + DefaultOutcomeTimeout},
 		"calls hang, jobs end in time":   {0, time.Hour, sleeper(4 * time.Second), nil, 4*time.Second + DefaultOutcomeTimeout},
-		"calls hang, the lease is lost":  {0, 12 * time.Second, obedient, understudy.ErrEpochOver, 6*time.Second + DefaultOutcomeTimeout},
-		"calls fail, the lease is lost":  {time.Millisecond, 12 * time.Second, obedient, understudy.ErrEpochOver, 6 * time.Second},
+		"calls hang, the lease is lost":  {0, 12 * time.Second, obedient, understudy.ErrEpochOver, givenUp(12*time.Second) + DefaultOutcomeTimeout},
+		"calls fail, the lease is lost":  {time.Millisecond, 12 * time.Second, obedient, understudy.ErrEpochOver, givenUp(12 * time.Second)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -39,14 +39,18 @@ func (w *Worker) promote(serving context.Context) {
 	}
 }
 
-// tidy rescues jobs of lost workers as often as the lease is renewed, first
-// soon after the start, and prunes finished ones.
+// rescues is how often a worker looks for the jobs of lost ones over the length of
+// its own lease.
+const rescues = 6
+
+// tidy rescues jobs of lost workers, first soon after the start, and prunes
+// finished ones.
 func (w *Worker) tidy(serving context.Context) {
-	interval := w.options.Lease / renewals
-	rescues, prunes := w.retrying("rescue jobs"), w.retrying("prune finished jobs")
+	interval := w.options.Lease / rescues
+	rescuing, prunes := w.retrying("rescue jobs"), w.retrying("prune finished jobs")
 	prune := time.Now().Add(jitter(pruneInterval))
 	for wait := jitter(interval / 10); sleep(serving, wait); wait = jitter(interval) {
-		w.rescue(serving, &rescues)
+		w.rescue(serving, &rescuing)
 		if time.Until(prune) > 0 || serving.Err() != nil {
 			continue
 		}

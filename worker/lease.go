@@ -11,9 +11,17 @@ import (
 )
 
 // A lease is renewed renewals times over its length. Without a confirmed
-// renewal the worker gives it up at half its length, by its own clock, and
-// handlers have until three quarters of it to return.
-const renewals = 6
+// renewal the worker gives it up at five eighths of its length, by its own clock,
+// and handlers have until seven eighths of it to return. An outage may begin just
+// before a renewal was due, and end just after another was tried: so one that is
+// shorter than half the lease stops nobody.
+const renewals = 12
+
+// givenUp is how long after the last confirmed renewal a lease is given up.
+func givenUp(length time.Duration) time.Duration { return length * 5 / 8 }
+
+// renewTries is how many renewals that hang fit into the length of a lease.
+const renewTries = 6
 
 // maxRenewWait is the longest pause after a renewal that failed. The others that
 // wait for the server go on with the renewal that succeeds: so soon is all of the
@@ -94,8 +102,8 @@ func (k *keeper) over() bool {
 	switch {
 	case k.ended != nil:
 		k.lose(k.ended.Error())
-	case time.Since(k.last()) >= k.length/2:
-		k.lose("no renewal was confirmed for half of its length")
+	case time.Since(k.last()) >= givenUp(k.length):
+		k.lose("no renewal was confirmed for five eighths of its length")
 	default:
 		return false
 	}
@@ -107,7 +115,7 @@ func (k *keeper) due() bool { return !k.underWay && time.Until(k.next) <= 0 }
 
 // wait says how long nothing is to be done unless something happens.
 func (k *keeper) wait() time.Duration {
-	left := k.length/2 - time.Since(k.last())
+	left := givenUp(k.length) - time.Since(k.last())
 	if k.underWay {
 		return left
 	}
@@ -136,7 +144,7 @@ func (k *keeper) hear(reply renewal) {
 
 // renew makes one call, which ends in time for another.
 func (l *lease) renew(ctx context.Context, draining bool) renewal {
-	limited, cancel := context.WithTimeout(ctx, l.length/renewals)
+	limited, cancel := context.WithTimeout(ctx, l.length/renewTries)
 	defer cancel()
 	reply := renewal{sent: time.Now(), draining: draining}
 	reply.err = l.queue.Renew(limited, draining)

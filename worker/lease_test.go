@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -65,22 +66,22 @@ func (q *fakeQueue) downFrom(from time.Time, wait time.Duration, calls string) {
 
 const everyCall = "open claim record renew reconcile promote rescue prune end listen"
 
-func TestTheLeaseIsRenewedSixTimesOverItsLength(t *testing.T) {
+func TestTheLeaseIsRenewedTwelveTimesOverItsLength(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
 		s := start(t, q, 1, nothing, nil)
 		time.Sleep(10 * q.lease)
-		if n := len(q.made("renew")); n < 52 || n > 67 {
-			t.Errorf("%d renewals in ten leases, want about 60", n)
+		if n := len(q.made("renew")); n < 105 || n > 134 {
+			t.Errorf("%d renewals in ten leases, want about 120", n)
 		}
-		if n := len(q.made("reconcile")); n < 52 {
+		if n := len(q.made("reconcile")); n < 105 {
 			t.Errorf("%d reconciliations in ten leases, want one a heartbeat", n)
 		}
 		s.drained()
 	})
 }
 
-func TestHandlersAreCancelledAtHalfTheLease(t *testing.T) {
+func TestHandlersAreCancelledAtFiveEighthsOfTheLease(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"calls fail": time.Millisecond, "calls hang": 0} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -90,8 +91,8 @@ func TestHandlersAreCancelledAtHalfTheLease(t *testing.T) {
 				told := &ending{}
 				s := start(t, q, 1, told.handle, nil)
 				s.lost()
-				told.want(t, s, ErrLeaseLost, q.lease/2, 0)
-				if s.since() > q.lease/2+DefaultOutcomeTimeout {
+				told.want(t, s, ErrLeaseLost, givenUp(q.lease), 0)
+				if s.since() > givenUp(q.lease)+DefaultOutcomeTimeout {
 					t.Errorf("Run returned after %s", s.since())
 				}
 			})
@@ -118,7 +119,7 @@ func TestTheLeaseCountsFromBeforeTheRenewalWasSent(t *testing.T) {
 		told := &ending{}
 		s := start(t, q, 1, told.handle, nil)
 		s.lost()
-		told.want(t, s, ErrLeaseLost, confirmed.Add(q.lease/2).Sub(s.begun), 0)
+		told.want(t, s, ErrLeaseLost, confirmed.Add(givenUp(q.lease)).Sub(s.begun), 0)
 	})
 }
 
@@ -135,7 +136,7 @@ func TestARenewalThatIgnoresItsTimeoutDoesNotStopTheCounting(t *testing.T) {
 		told := &ending{}
 		s := start(t, q, 1, told.handle, nil)
 		s.lost()
-		told.want(t, s, ErrLeaseLost, q.lease/2, 0)
+		told.want(t, s, ErrLeaseLost, givenUp(q.lease), 0)
 	})
 }
 
@@ -154,6 +155,67 @@ func TestALeaseOutlivesFailuresShorterThanHalfOfIt(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		s.want(understudy.StateCompleted, 1)
+		s.drained()
+	})
+}
+
+func TestAnOutageShorterThanHalfTheLeaseStopsNobodyWheneverItBegins(t *testing.T) {
+	for _, lease := range []time.Duration{time.Second, 30 * time.Second, 10 * time.Minute} {
+		for tenth := range 20 {
+			t.Run(fmt.Sprintf("%s, %d", lease, tenth), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					q := newFakeQueue()
+					q.lease = lease
+					from := time.Now().Add(lease + lease/renewals*time.Duration(tenth)/10)
+					to := from.Add(lease/2 - time.Millisecond)
+					q.before = func(context.Context, string) error {
+						if now := time.Now(); now.After(from) && now.Before(to) {
+							return errServer
+						}
+						return nil
+					}
+					q.enqueue(1)
+					s := start(t, q, 2, sleeper(3*lease), nil)
+					time.Sleep(time.Until(to))
+					q.enqueue(1)
+					time.Sleep(3*lease + time.Minute)
+					synctest.Wait()
+					s.want(understudy.StateCompleted, 2)
+					for id := range int64(2) {
+						if row := q.row(id + 1); row.requeues != 0 {
+							t.Errorf("job %d was told to stop", id+1)
+						}
+					}
+					s.drained()
+				})
+			})
+		}
+	}
+}
+
+func TestWhatWaitedForTheServerGoesOnWithinTwoSecondsOfIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		from := time.Now().Add(time.Minute)
+		to := from.Add(13 * time.Second) // by then, most have come to wait for their longest
+		q.before = func(_ context.Context, call string) error {
+			if now := time.Now(); now.After(from) && now.Before(to) {
+				return errServer
+			}
+			return nil
+		}
+		s := start(t, q, 1, nothing, nil)
+		time.Sleep(time.Until(to))
+		q.enqueue(1)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		s.want(understudy.StateCompleted, 1)
+		for _, call := range []string{"claim", "renew", "promote"} {
+			made := q.made(call)
+			if last := made[len(made)-1].at; last.Before(to) {
+				t.Errorf("%s was not tried again %s after the server was back", call, time.Since(to))
+			}
+		}
 		s.drained()
 	})
 }
@@ -188,7 +250,7 @@ func TestAnEpochThatIsOverStopsAtOnce(t *testing.T) {
 	})
 }
 
-func TestAHandlerThatOutlivesThreeQuartersOfTheLeaseIsStuck(t *testing.T) {
+func TestAHandlerThatOutlivesSevenEighthsOfTheLeaseIsStuck(t *testing.T) {
 	for _, lease := range []time.Duration{30 * time.Second, 2 * time.Second} {
 		t.Run(lease.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -196,7 +258,7 @@ func TestAHandlerThatOutlivesThreeQuartersOfTheLeaseIsStuck(t *testing.T) {
 				q.lease = lease
 				begun := time.Now()
 				q.before = func(ctx context.Context, call string) error {
-					if since := time.Since(begun); since < lease/10 || call == "claim" && since < lease*2/5 {
+					if since := time.Since(begun); since < lease/20 || call == "claim" && since < lease*2/5 {
 						return nil
 					}
 					<-ctx.Done()
@@ -210,7 +272,7 @@ func TestAHandlerThatOutlivesThreeQuartersOfTheLeaseIsStuck(t *testing.T) {
 					return obedient(ctx, job)
 				}, func(o *Options) { o.PollInterval = 100 * time.Millisecond })
 				s.stuck(1, ErrLeaseLost)
-				wantTime(t, "Run returned", s.since(), lease*3/4, 0) // though claims and writes hang
+				wantTime(t, "Run returned", s.since(), lease*7/8, 0) // though claims and writes hang
 				time.Sleep(time.Hour)                                // let the handler end
 			})
 		})
@@ -235,12 +297,12 @@ func TestARenewalThatHangsIsGivenUpInTimeForAnother(t *testing.T) {
 	})
 }
 
-func TestAHandlerThatReturnsBeforeThreeQuartersOfTheLeaseIsNot(t *testing.T) {
+func TestAHandlerThatReturnsBeforeSevenEighthsOfTheLeaseIsNot(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
 		q.downFrom(time.Now().Add(time.Second), 0, everyCall)
 		q.enqueue(1)
-		s := start(t, q, 1, stubborn(q.lease*3/4-time.Millisecond), nil)
+		s := start(t, q, 1, stubborn(q.lease*7/8-time.Millisecond), nil)
 		s.lost()
 	})
 }
@@ -283,7 +345,7 @@ func TestALostLeaseClaimsNoMore(t *testing.T) {
 		s := start(t, q, 1, obedient, nil)
 		s.lost()
 		calls := q.made("claim")
-		if last := calls[len(calls)-1].at.Sub(s.begun); last > q.lease/2 {
+		if last := calls[len(calls)-1].at.Sub(s.begun); last > givenUp(q.lease) {
 			t.Errorf("the last claim was %s after the start", last)
 		}
 	})
@@ -357,6 +419,6 @@ func TestALeaseLostDuringADrainCutsJobsShort(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		s.demote()
 		s.lost()
-		told.want(t, s, ErrLeaseLost, q.lease/2, 0)
+		told.want(t, s, ErrLeaseLost, givenUp(q.lease), 0)
 	})
 }
