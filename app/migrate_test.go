@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/understudy-worker/understudy/migrations"
 )
 
 // migrated is what migrate -o json prints.
@@ -26,17 +29,24 @@ type migrated struct {
 // states are the states of the worker's own series and of the application's.
 func (m migrated) states() []string { return []string{m.Series[0].State, m.Series[1].State} }
 
+// ours puts the version of our last migration into a text.
+func ours(text string) string {
+	files, _ := fs.Glob(migrations.Files, "*.up.sql")
+	number, _, _ := strings.Cut(files[len(files)-1], "_")
+	return strings.ReplaceAll(text, "{ours}", strings.TrimLeft(number, "0"))
+}
+
 func TestMigrateUpSaysFromWhereToWhere(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
-	if out := s.ok("migrate", "up"); out != "schema \""+s.production+"\": created: understudy 0 → 2\n" {
+	if out := s.ok("migrate", "up"); out != "schema \""+s.production+ours("\": created: understudy 0 → {ours}\n") {
 		t.Errorf("printed %q", out)
 	}
-	if out := s.ok("migrate", "up"); !strings.Contains(out, "nothing to do: current: version 2") {
+	if out := s.ok("migrate", "up"); !strings.Contains(out, ours("nothing to do: current: version {ours}")) {
 		t.Errorf("printed %q the second time", out)
 	}
 	s.options.Migrations = fstest.MapFS{"7_app.up.sql": {Data: []byte("CREATE TABLE theirs (id int);")}}
-	if out := s.ok("migrate", "up"); !strings.Contains(out, "migrated: understudy 2 → 2, application 0 → 7") {
+	if out := s.ok("migrate", "up"); !strings.Contains(out, ours("migrated: understudy {ours} → {ours}, application 0 → 7")) {
 		t.Errorf("printed %q with the application's migrations", out)
 	}
 	s.exec("SELECT id FROM {production}.theirs")
@@ -63,7 +73,7 @@ func TestMigrateUpInitialSetsUpWhatNoWorkerHasWorkedIn(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	s.exec("CREATE SCHEMA {production}")
-	if out := s.ok("migrate", "up", "--initial"); out != "schema \""+s.production+"\": migrated: understudy 0 → 2\n" {
+	if out := s.ok("migrate", "up", "--initial"); out != "schema \""+s.production+ours("\": migrated: understudy 0 → {ours}\n") {
 		t.Errorf("printed %q", out)
 	}
 	s.options.Migrations = fstest.MapFS{"7_app.up.sql": {Data: []byte("CREATE TABLE theirs (id int);")}}
@@ -71,7 +81,7 @@ func TestMigrateUpInitialSetsUpWhatNoWorkerHasWorkedIn(t *testing.T) {
 	if !got.Changed || !got.Serves || got.Left || got.Series[1].Version != 7 {
 		t.Errorf("as JSON: %+v", got)
 	}
-	if out := s.ok("migrate", "up", "--initial"); !strings.Contains(out, "nothing to do: current: version 2") {
+	if out := s.ok("migrate", "up", "--initial"); !strings.Contains(out, ours("nothing to do: current: version {ours}")) {
 		t.Errorf("printed %q the second time", out)
 	}
 	s.exec("UPDATE {production}.app_migrations SET dirty = true")
@@ -96,14 +106,14 @@ func TestMigrateUpInitialLeavesWhatAWorkerHasWorkedInAndSaysWhy(t *testing.T) {
 		}
 	}
 	s.options.Migrations = fstest.MapFS{"7_app.up.sql": {Data: []byte("CREATE TABLE theirs (id int);")}}
-	check(false, "current: version 2; application: behind: version 0, needed is 7")
+	check(false, ours("current: version {ours}; application: behind: version 0, needed is 7"))
 	s.ok("migrate", "up")
 	s.exec("UPDATE {production}.app_migrations SET dirty = true")
-	check(false, "current: version 2; application: dirty at version 7, needed is 7")
+	check(false, ours("current: version {ours}; application: dirty at version 7, needed is 7"))
 	s.exec("UPDATE {production}.app_migrations SET version = 8")
-	check(true, "current: version 2; application: dirty at version 8, needed is 7")
+	check(true, ours("current: version {ours}; application: dirty at version 8, needed is 7"))
 	s.exec("UPDATE {production}.app_migrations SET dirty = false")
-	if out := s.ok("migrate", "up", "--initial"); !strings.Contains(out, "nothing to do: current: version 2; application: ahead: version 8") {
+	if out := s.ok("migrate", "up", "--initial"); !strings.Contains(out, ours("nothing to do: current: version {ours}; application: ahead: version 8")) {
 		t.Errorf("printed %q", out)
 	}
 }
@@ -142,7 +152,7 @@ func TestMigrateUpIsDoneOnASchemaThatIsAheadAndClean(t *testing.T) {
 	t.Parallel()
 	s := migratedShell(t)
 	s.exec("UPDATE {production}.understudy_migrations SET version = 99")
-	if out := s.ok("migrate", "up"); !strings.Contains(out, "nothing to do: ahead: version 99, needed is 2") {
+	if out := s.ok("migrate", "up"); !strings.Contains(out, ours("nothing to do: ahead: version 99, needed is {ours}")) {
 		t.Errorf("printed %q", out)
 	}
 }
@@ -163,7 +173,7 @@ func TestADirtyPreviewIsMadeAnewByMigrateUp(t *testing.T) {
 	s.enqueue("echo", "--target=preview")
 	s.exec("UPDATE {preview}.understudy_migrations SET dirty = true")
 	r := s.run("migrate", "up", "--target=preview")
-	if r.code != 0 || !strings.Contains(r.out, "was dirty, made anew: understudy 0 → 2") {
+	if r.code != 0 || !strings.Contains(r.out, ours("was dirty, made anew: understudy 0 → {ours}")) {
 		t.Errorf("exit code %d, printed %q and %q", r.code, r.out, r.err)
 	}
 	if got := s.jobs("--target=preview"); len(got) != 0 {

@@ -33,7 +33,7 @@ WHERE NOT EXISTS (
 UNION ALL
 SELECT format('ready has the jobs %s in one row', job_ids)
 FROM {schema}.ready r
-WHERE job_ids <> ARRAY(SELECT DISTINCT id FROM unnest(job_ids) AS u (id) WHERE id / 32 = job_id / 32 ORDER BY id)
+WHERE job_ids <> ARRAY(SELECT DISTINCT id FROM unnest(job_ids) AS u (id) WHERE id / 32 = job_id / 32 ORDER BY id) OR job_id <> job_ids[1]
 UNION ALL
 SELECT format('later has job %s, which is not unfinished like that', l.job_id)
 FROM {schema}.later l

@@ -30,14 +30,14 @@ func TestTheApplicationsMigrationsRunInTheSameSchemaAfterOurs(t *testing.T) {
 	if err := f.migrateWith(t, "", files); err != nil {
 		t.Fatal(err)
 	}
-	wantStatus(t, f, files, "current: version 2; application: current: version 20")
+	wantStatus(t, f, files, "current: version {ours}; application: current: version 20")
 	if n := get[int](t, f, "SELECT count(*) FROM {schema}.effects JOIN {schema}.jobs ON id = job"); n != 1 {
 		t.Errorf("%d jobs were enqueued by a migration", n)
 	}
 	// A later version of the application has one more.
 	more := maps.Clone(files)
 	more["30_more.up.sql"] = file("CREATE TABLE more AS SELECT current_setting('search_path') AS path")
-	wantStatus(t, f, more, "current: version 2; application: behind: version 20, needed is 30")
+	wantStatus(t, f, more, "current: version {ours}; application: behind: version 20, needed is 30")
 	if err := f.migrateWith(t, "", more); err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +51,11 @@ func TestTheApplicationsMigrationsRunInTheSameSchemaAfterOurs(t *testing.T) {
 	if err := f.migrateWith(t, "", files); err != nil {
 		t.Error(err)
 	}
-	if status := wantStatus(t, f, files, "current: version 2; application: ahead: version 30, needed is 20"); !status.Serves() {
+	if status := wantStatus(t, f, files, "current: version {ours}; application: ahead: version 30, needed is 20"); !status.Serves() {
 		t.Error("a schema that is ahead does not serve")
 	}
 	// So does a worker without any.
-	if status := wantStatus(t, f, nil, "current: version 2"); !status.Serves() {
+	if status := wantStatus(t, f, nil, "current: version {ours}"); !status.Serves() {
 		t.Error("a worker without migrations is not served")
 	}
 	f.wantNone(t, "the version tables have comments", `
@@ -92,7 +92,7 @@ func TestAFailingMigrationOfTheApplicationIsRolledBackAndMarked(t *testing.T) {
 			t.Errorf("table %s is there: %t", table, !want)
 		}
 	}
-	status := wantStatus(t, f, failing, "current: version 2; application: dirty at version 2, needed is 5")
+	status := wantStatus(t, f, failing, "current: version {ours}; application: dirty at version 2, needed is 5")
 	if status.Serves() || !status.Dirty() {
 		t.Errorf("status is %+v", status)
 	}
@@ -114,7 +114,7 @@ func TestAFailingMigrationOfTheApplicationIsRolledBackAndMarked(t *testing.T) {
 	if err := f.migrateWith(t, "", mended); err != nil {
 		t.Error(err)
 	}
-	wantStatus(t, f, mended, "current: version 2; application: current: version 5")
+	wantStatus(t, f, mended, "current: version {ours}; application: current: version 5")
 }
 
 func TestAPreviewWhoseApplicationFailedIsMadeAnewEachTime(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAPreviewWhoseApplicationFailedIsMadeAnewEachTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantStatus(t, f, mended, "current: version 2; application: current: version 5")
+	wantStatus(t, f, mended, "current: version {ours}; application: current: version 5")
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "schema="+f.schema) {
 		t.Errorf("the log says %q", log.String())
 	}
@@ -189,5 +189,5 @@ func TestAnEmptyMigrationIsOne(t *testing.T) {
 	if err := f.migrateWith(t, "", files); err != nil {
 		t.Fatal(err)
 	}
-	wantStatus(t, f, files, "current: version 2; application: current: version 3")
+	wantStatus(t, f, files, "current: version {ours}; application: current: version 3")
 }

@@ -45,7 +45,7 @@ func TestWhatNoWorkerHasWorkedInIsMigratedInitially(t *testing.T) {
 		}
 		wantWorked(t, f, false)
 	}
-	wantStatus(t, f, seconds, "current: version 2; application: current: version 2")
+	wantStatus(t, f, seconds, "current: version {ours}; application: current: version 2")
 	f.exec(t, "UPDATE {schema}.app_migrations SET dirty = true")
 	var dirty *store.DirtyError
 	if err := f.initially(t, seconds); !errors.As(err, &dirty) {
@@ -64,11 +64,11 @@ func TestWhatAWorkerHasWorkedInIsLeftInitially(t *testing.T) {
 	}
 	wantWorked(t, f, true)
 	for set, want := range map[string]string{
-		"version = 1, dirty = false":  "current: version 2; application: behind: version 1, needed is 2",
-		"version = 1, dirty = true":   "current: version 2; application: dirty at version 1, needed is 2",
-		"version = 2, dirty = true":   "current: version 2; application: dirty at version 2, needed is 2",
-		"version = 99, dirty = false": "current: version 2; application: ahead: version 99, needed is 2",
-		"version = 99, dirty = true":  "current: version 2; application: dirty at version 99, needed is 2",
+		"version = 1, dirty = false":  "current: version {ours}; application: behind: version 1, needed is 2",
+		"version = 1, dirty = true":   "current: version {ours}; application: dirty at version 1, needed is 2",
+		"version = 2, dirty = true":   "current: version {ours}; application: dirty at version 2, needed is 2",
+		"version = 99, dirty = false": "current: version {ours}; application: ahead: version 99, needed is 2",
+		"version = 99, dirty = true":  "current: version {ours}; application: dirty at version 99, needed is 2",
 	} {
 		f.exec(t, "UPDATE {schema}.app_migrations SET "+set)
 		if err := f.initially(t, seconds); err != nil {
@@ -80,7 +80,7 @@ func TestWhatAWorkerHasWorkedInIsLeftInitially(t *testing.T) {
 	if err := f.migrateWith(t, "", seconds); err != nil {
 		t.Fatal(err)
 	}
-	wantStatus(t, f, seconds, "current: version 2; application: current: version 2")
+	wantStatus(t, f, seconds, "current: version {ours}; application: current: version 2")
 }
 
 func TestAnInitialMigrationThatWaitedLooksAgainBeforeItMigrates(t *testing.T) {
@@ -89,8 +89,8 @@ func TestAnInitialMigrationThatWaitedLooksAgainBeforeItMigrates(t *testing.T) {
 		meanwhile func(f *fixture)
 		want      string
 	}{
-		"nobody has worked": {func(*fixture) {}, "current: version 2; application: current: version 2"},
-		"a worker has":      {func(f *fixture) { f.epoch(t) }, "current: version 2; application: behind: version 1, needed is 2"},
+		"nobody has worked": {func(*fixture) {}, "current: version {ours}; application: current: version 2"},
+		"a worker has":      {func(f *fixture) { f.epoch(t) }, "current: version {ours}; application: behind: version 1, needed is 2"},
 	} {
 		f := over(t, pgtest.Schema(t))
 		files := fstest.MapFS{}
@@ -135,5 +135,5 @@ func TestInitialMigrationsAndAnotherRaceForOneNewSchema(t *testing.T) {
 	if n := get[int](t, f, "SELECT count(*) FROM {schema}.theirs"); n != 1 {
 		t.Errorf("the application's migration ran %d times", n)
 	}
-	wantStatus(t, f, slowApp, "current: version 2; application: current: version 1")
+	wantStatus(t, f, slowApp, "current: version {ours}; application: current: version 1")
 }

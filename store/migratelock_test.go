@@ -31,5 +31,5 @@ func TestAMigrationThatWaitsSaysForWhomAndNotForEver(t *testing.T) {
 		t.Error(err)
 	}
 	h.cancel()
-	wantStatus(t, f, files, "current: version 2; application: current: version 1")
+	wantStatus(t, f, files, "current: version {ours}; application: current: version 1")
 }

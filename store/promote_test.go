@@ -51,7 +51,7 @@ func TestAJobIsPromotedWhenItsTimeHasCome(t *testing.T) {
 	if row := f.job(t, ids[1]); row.State != "available" || row.Priority != 2 {
 		t.Errorf("the promoted job is %+v", row)
 	}
-	held(t, q, ids[1:], "a")
+	held(t, f.epoch(t), ids[1:], "a") // the other epoch's claim may have been slow, and have a frontier
 }
 
 func TestAJobSoonDueIsClaimableSoonAfter(t *testing.T) {

@@ -26,7 +26,7 @@ WITH owner AS MATERIALIZED (
     DELETE FROM {schema}.ready WHERE ctid = ANY (ARRAY(SELECT row_at FROM picked WHERE room >= size))
     RETURNING job_ids, requeues
 ), shortened AS (
-    UPDATE {schema}.ready r SET job_ids = r.job_ids[p.room + 1:]
+    UPDATE {schema}.ready r SET job_ids = r.job_ids[p.room + 1:], job_id = r.job_ids[p.room + 1]
     FROM picked p WHERE r.ctid = p.row_at AND p.room > 0 AND p.room < p.size
     RETURNING p.job_ids[:p.room] AS job_ids, r.requeues
 ), taken AS (
@@ -77,11 +77,11 @@ WITH due AS (
         SELECT ctid FROM {schema}.later WHERE run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED))
     RETURNING run_at, job_id, queue, kind, priority, requeues
 ), moved AS (
-    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
-    SELECT queue, kind, priority, run_at, array_agg(job_id ORDER BY job_id), requeues FROM due
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, job_ids, requeues)
+    SELECT queue, kind, priority, run_at, min(job_id), array_agg(job_id ORDER BY job_id), requeues FROM due
     GROUP BY queue, kind, priority, run_at, requeues, job_id / 32
 )
-SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($2, '') END FROM due;
+SELECT count(*), CASE WHEN count(*) > 0 THEN {schema}.notify($2) END FROM due;
 
 -- name: next_due
 -- Negative where nothing is scheduled; no more than a year, which is soon enough to look again.

@@ -3,7 +3,7 @@ SELECT {schema}.enqueue_many($1::text[], $2::text[]::jsonb[], $3::text[], $4::in
 
 -- name: wake
 -- Wakes workers if a job is due, of jobs that are scheduled at $2. The server tells them once that is committed, which need not wait for its disk.
-SELECT pg_catalog.set_config('synchronous_commit', 'off', true), pg_catalog.pg_notify($1, '') WHERE (pg_catalog.now() < ALL ($2::timestamptz[])) IS NOT TRUE;
+SELECT pg_catalog.set_config('synchronous_commit', 'off', true), {schema}.notify($1) WHERE (pg_catalog.now() < ALL ($2::timestamptz[])) IS NOT TRUE;
 
 -- name: cancel
 SELECT {schema}.cancel($1);
@@ -66,5 +66,5 @@ SELECT current_user::text, coalesce(string_agg(lacking, ', ' ORDER BY lacking), 
     UNION ALL
     SELECT format('EXECUTE on function %s', p.proname)
     FROM pg_proc p
-    WHERE p.pronamespace = to_regnamespace($1) AND p.proname IN ('add_attempt', 'prune') AND NOT has_function_privilege(p.oid, 'EXECUTE')
+    WHERE p.pronamespace = to_regnamespace($1) AND p.proname IN ('add_attempt', 'notify', 'prune') AND NOT has_function_privilege(p.oid, 'EXECUTE')
 ) AS all_of_them;

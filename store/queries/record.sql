@@ -51,8 +51,8 @@ WITH held AS MATERIALIZED (
     FROM locked l WHERE j.id = l.id AND NOT l.cancel_requested
     RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, j.requeues, j.waiting_state
 ), due AS (
-    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
-    SELECT queue, kind, priority, scheduled_at, array_agg(id ORDER BY id), requeues FROM back WHERE scheduled_at <= now()
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, job_ids, requeues)
+    SELECT queue, kind, priority, scheduled_at, min(id), array_agg(id ORDER BY id), requeues FROM back WHERE scheduled_at <= now()
     GROUP BY queue, kind, priority, scheduled_at, requeues, id / 32
     RETURNING 1
 ), not_yet AS (
@@ -78,7 +78,7 @@ WITH held AS MATERIALIZED (
     FROM gone GROUP BY queue, kind
 )
 SELECT CASE WHEN count(*) < cardinality($2::bigint[]) THEN coalesce(array_agg(nth), '{}') END,
-       (SELECT CASE WHEN count(*) > 0 THEN pg_notify($11, '') END FROM due)
+       (SELECT CASE WHEN count(*) > 0 THEN {schema}.notify($11) END FROM due)
 FROM locked;
 
 -- name: forget_claims

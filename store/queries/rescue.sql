@@ -26,8 +26,8 @@ WITH orphan AS MATERIALIZED (
     FROM locked l WHERE j.id = l.id AND NOT l.over
     RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, j.requeues
 ), due AS (
-    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
-    SELECT queue, kind, priority, scheduled_at, array_agg(id ORDER BY id), requeues FROM back
+    INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_id, job_ids, requeues)
+    SELECT queue, kind, priority, scheduled_at, min(id), array_agg(id ORDER BY id), requeues FROM back
     GROUP BY queue, kind, priority, scheduled_at, requeues, id / 32
 ), gone AS (
     DELETE FROM {schema}.open_jobs j USING locked l
@@ -45,7 +45,7 @@ WITH orphan AS MATERIALIZED (
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL), queue, kind, state, count(*)
     FROM gone GROUP BY queue, kind, state
 )
-SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify($2, '') END FROM locked;
+SELECT count(*), CASE WHEN count(*) > 0 THEN {schema}.notify($2) END FROM locked;
 
 -- name: sweep_claims
 -- Drops the claims of workers that are gone, once none of their jobs is held by them. Only theirs are looked into.
