@@ -3,6 +3,7 @@ package reload
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,22 +19,47 @@ type LabelsParser struct{}
 // Unmarshal returns key to value, each value a string. A line that is not of
 // the format is an error that names its number, not its content.
 func (LabelsParser) Unmarshal(data []byte) (map[string]any, error) {
-	out := map[string]any{}
-	text := strings.TrimSuffix(string(data), "\n")
-	if text == "" {
-		return out, nil
+	labels, odd := parseLabels(string(data))
+	if len(odd) > 0 {
+		return nil, odd[0].err
 	}
+	return labels, nil
+}
+
+// oddLine is a line that is not of the format.
+type oddLine struct {
+	key   string // the label that it seems to be of, "" if it may be of any
+	blank bool
+	err   error // names the line's number, not its content
+}
+
+// seemingKey finds the label that an odd line seems to be of.
+var seemingKey = regexp.MustCompile(`^[\s"']*([A-Za-z0-9][A-Za-z0-9._/-]*)`)
+
+// parseLabels reads the lines that are of the format. A key that stands there
+// twice has no value.
+func parseLabels(text string) (labels map[string]any, odd []oddLine) {
+	labels = map[string]any{}
+	if text = strings.TrimSuffix(text, "\n"); text == "" {
+		return labels, nil
+	}
+	seen := map[string]bool{}
 	for i, line := range strings.Split(text, "\n") {
 		key, value, err := parseLabel(line)
+		if err == nil && seen[key] {
+			err = fmt.Errorf("key %q stands there twice", shown(key))
+			delete(labels, key)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
+			if found := seemingKey.FindStringSubmatch(line); found != nil {
+				key = found[1]
+			}
+			odd = append(odd, oddLine{key: key, blank: strings.TrimSpace(line) == "", err: fmt.Errorf("line %d: %w", i+1, err)})
+			continue
 		}
-		if _, again := out[key]; again {
-			return nil, fmt.Errorf("line %d: key %q stands there twice", i+1, shown(key))
-		}
-		out[key] = value
+		labels[key], seen[key] = value, true
 	}
-	return out, nil
+	return labels, odd
 }
 
 func parseLabel(line string) (key, value string, err error) {

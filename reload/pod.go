@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	labelsFile      = "labels"
-	annotationsFile = "annotations"
-	filesKey        = "files"
-	dataLink        = "..data" // what a kubelet's volume points to its current files with
+	labelsFile = "labels"
+	filesKey   = "files"
+	oddKey     = "odd"
+	dataLink   = "..data" // what a kubelet's volume points to its current files with
 
 	templateHashLabel = "rollouts-pod-template-hash" // Argo Rollouts' label on every pod of a revision
 
@@ -26,13 +26,17 @@ const (
 
 // Pod is what the files of a pod directory said at one moment.
 type Pod struct {
-	// Labels and Annotations are the pod's, as their files list them.
-	Labels, Annotations map[string]string
+	// Labels are the pod's, as their file lists them.
+	Labels map[string]string
 	// Files are the single-key files that were asked for and exist, by name,
 	// raw as the kubelet writes them.
 	Files map[string]string
 	// HasLabels says whether there is a labels file, which may be empty.
 	HasLabels bool
+	// Odd is what is wrong with lines and files that cannot be read, by the
+	// label that each would tell, "" for lines that may be of any. It matters to
+	// who needs that label: see Check.
+	Odd map[string]string
 }
 
 // ReadPod reads a pod directory and, in it, the single-key files of these
@@ -43,17 +47,34 @@ func ReadPod(dir string, files ...string) (Pod, error) {
 		return Pod{}, err
 	}
 	return Pod{
-		Labels:      ko.StringMap(labelsFile),
-		Annotations: ko.StringMap(annotationsFile),
-		Files:       ko.StringMap(filesKey),
-		HasLabels:   ko.Exists(labelsFile),
+		Labels:    ko.StringMap(labelsFile),
+		Files:     ko.StringMap(filesKey),
+		HasLabels: ko.Exists(labelsFile),
+		Odd:       ko.StringMap(oddKey),
 	}, nil
+}
+
+// Check says whether it is known which value the label has, or that the pod does
+// not have it.
+func (p Pod) Check(label string) error {
+	problem, odd := p.Odd[label]
+	if _, has := p.Labels[label]; !odd && !has {
+		problem, odd = p.Odd[""]
+	}
+	if odd {
+		return errors.New(problem)
+	}
+	return nil
 }
 
 // Role is the value of the label roleLabel, "" if the pod has none: a clean
 // answer that means idle. If there is no labels file, a file named as the
-// label carries the role. It is an error if there is neither.
+// label carries the role. It is an error if there is neither, or if what tells
+// the role cannot be read.
 func (p Pod) Role(roleLabel string) (string, error) {
+	if err := p.Check(roleLabel); err != nil {
+		return "", err
+	}
 	if p.HasLabels {
 		return p.Labels[roleLabel], nil
 	}
@@ -78,10 +99,12 @@ func (p Pod) AllLabels() map[string]string {
 }
 
 // PodProvider is a koanf.Provider of a directory that a Downward API volume is
-// mounted on. Its map has "labels" and "annotations", if there are such files,
-// each key to value, and "files", name to content, for the single-key files
-// that Files names and that exist; nothing else in the directory is opened.
-// Keys hold dots and slashes: give koanf a delimiter that they cannot hold.
+// mounted on. Its map has "labels", if there is such a file, key to value, and
+// "files", name to content, for the single-key files that Files names and that
+// exist; nothing else in the directory is opened. "odd" says what is wrong with a
+// line of the labels, or with a single-key file where there are no labels: nobody
+// may need them, and then they must not take away what is needed. Keys hold dots
+// and slashes: give koanf a delimiter that they cannot hold.
 //
 // All files are of one moment: they are read through the one directory that
 // ..data points to, and again from the start if ..data moved meanwhile. In a
@@ -159,23 +182,45 @@ func (p PodProvider) readFiles(dir fs.FS) (map[string]any, error) {
 	if _, err := fs.Stat(dir, "."); err != nil {
 		return nil, cause(err)
 	}
+	labels, odd, err := readLabelsFile(dir)
+	if err != nil {
+		return nil, fmt.Errorf("file %q: %w", labelsFile, err)
+	}
 	single := map[string]any{}
-	out := map[string]any{filesKey: single}
-	for _, name := range append([]string{labelsFile, annotationsFile}, p.Files...) {
+	out := map[string]any{filesKey: single, oddKey: odd}
+	if labels != nil {
+		out[labelsFile] = labels
+	}
+	for _, name := range p.Files {
 		data, err := readRegular(dir, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil && (name == labelsFile || name == annotationsFile) {
-			out[name], err = LabelsParser{}.Unmarshal(data)
-		} else if err == nil {
+		switch {
+		case err == nil:
 			single[name] = string(data)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("file %q: %w", name, cause(err))
+		case !errors.Is(err, fs.ErrNotExist) && labels == nil:
+			odd[name] = fmt.Sprintf("file %q: %v", name, cause(err))
 		}
 	}
 	return out, nil
+}
+
+// readLabelsFile returns the labels, nil if there is no such file, and what is
+// wrong with its odd lines.
+func readLabelsFile(dir fs.FS) (labels, odd map[string]any, err error) {
+	odd = map[string]any{}
+	data, err := readRegular(dir, labelsFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, odd, nil
+	}
+	if err != nil {
+		return nil, nil, cause(err)
+	}
+	labels, lines := parseLabels(string(data))
+	for _, line := range lines {
+		if _, before := odd[line.key]; !before && !line.blank {
+			odd[line.key] = fmt.Sprintf("file %q: %v", labelsFile, line.err)
+		}
+	}
+	return labels, odd, nil
 }
 
 // readRegular reads a file, and does not block on a pipe nor fill the memory.

@@ -72,10 +72,15 @@ func (c Config) readPod() (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if c.Podinfo.Role != "" {
-		return view{role: c.Podinfo.Role, labels: pod.AllLabels()}, nil
+	role := c.Podinfo.Role
+	if role == "" {
+		role, err = pod.Role(c.Podinfo.RoleLabel)
 	}
-	role, err := pod.Role(c.Podinfo.RoleLabel)
+	for _, label := range templateKeys(c.Targets[c.Roles[role]].Schema) {
+		if err == nil {
+			err = pod.Check(label)
+		}
+	}
 	if err != nil {
 		return view{}, fmt.Errorf("read pod directory %q: %w", c.Podinfo.Dir, err)
 	}
@@ -100,7 +105,7 @@ func (c Config) singleFiles() []string {
 func (c Config) watched() (dirs, names []string) {
 	if c.needsPod() {
 		dirs = append(dirs, c.Podinfo.Dir)
-		names = append(c.singleFiles(), labelsFile, annotationsFile)
+		names = append(c.singleFiles(), labelsFile)
 	}
 	for _, t := range c.Targets {
 		if t.DSNFile != "" {
