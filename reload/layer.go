@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/v2"
 )
 
@@ -92,8 +91,8 @@ func (l *layer) readText(at *node, source string, path []string, value string) (
 func fromText(value string) (any, error) {
 	value = strings.TrimSpace(value)
 	if strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[") {
-		tree, err := yaml.Parser().Unmarshal([]byte("value: " + value))
-		if err != nil || len(tree) != 1 {
+		tree, wrong := parseYAML([]byte("value: " + value))
+		if wrong != nil || len(tree) != 1 {
 			return nil, fmt.Errorf("not YAML")
 		}
 		return tree["value"], nil

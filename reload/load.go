@@ -6,15 +6,12 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/go-viper/mapstructure/v2"
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 )
@@ -125,22 +122,11 @@ func fileName(name string) string {
 }
 
 func (l *layer) addYAML(source string, data []byte) error {
-	ko := koanf.New(delim)
-	if err := ko.Load(rawbytes.Provider(data), yaml.Parser()); err != nil {
-		return &ConfigError{Source: source, Problem: "not a YAML mapping", Advice: yamlAdvice(err)}
+	tree, wrong := parseYAML(data)
+	if wrong != nil {
+		return &ConfigError{Source: source, Problem: wrong.problem, Advice: wrong.advice}
 	}
-	return l.addTree(source, ko.Raw())
-}
-
-// yamlPlace finds where in a file the YAML parser stopped. The rest of what it
-// says is left out, since it can quote the file, passwords included.
-var yamlPlace = regexp.MustCompile(`line [0-9]+`)
-
-func yamlAdvice(err error) string {
-	if place := yamlPlace.FindString(err.Error()); place != "" {
-		return "look at " + place
-	}
-	return "write keys and values, such as version: \"1.0\""
+	return l.addTree(source, tree)
 }
 
 // cause is the reason within a file error, without the operation and the path.
