@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,7 +60,7 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 	if err != nil {
 		return err
 	}
-	observer := s.metrics.Epoch(env.Place())
+	observer := s.metrics.Epoch(env.Place(), all.Kinds(), slices.Sorted(maps.Keys(s.config.Queues)))
 	defer observer.End()
 	w, err := worker.New(s.workerOptions(env, queue, s.traces.handlers(all, env.Place()), observer))
 	if err != nil {

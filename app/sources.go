@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/understudy-worker/understudy"
@@ -68,17 +70,31 @@ func (s *server) connections() *dashboard.Pool {
 	}
 }
 
+// due is what waits in the queues of the configuration, and in all others as
+// one: which there are of those is up to whoever enqueues.
 func (s *server) due(ctx context.Context) ([]dashboard.Due, error) {
 	now := s.now.Load()
 	if now == nil {
 		return nil, nil
 	}
-	rows, err := now.jobs.Due(ctx)
-	all := make([]dashboard.Due, 0, len(rows))
+	queues := slices.Sorted(maps.Keys(s.config.Queues))
+	rows, err := now.jobs.Due(ctx, queues)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]dashboard.Due, 0, len(rows)+1)
 	for _, row := range rows {
 		all = append(all, dashboard.Due{Queue: row.Queue, Target: now.env.Target, Jobs: row.Jobs, OldestSeconds: row.OldestSeconds})
 	}
-	return all, err
+	other, err := now.jobs.OtherDue(ctx, queues)
+	if err != nil { // the queues of the configuration are told all the same
+		s.log.Debug("what waits in other queues is not known", "err", err)
+		return all, nil
+	}
+	if other.Jobs > 0 {
+		all = append(all, dashboard.Due{Queue: dashboard.Other, Target: now.env.Target, Jobs: other.Jobs, OldestSeconds: other.OldestSeconds})
+	}
+	return all, nil
 }
 
 func (s *server) liveWorkers(ctx context.Context) ([]dashboard.LiveWorkers, error) {

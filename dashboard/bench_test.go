@@ -12,7 +12,7 @@ import (
 
 // BenchmarkJob is what metrics cost one job: Started and Finished.
 func BenchmarkJob(b *testing.B) {
-	e := dashboard.NewMetrics(prometheus.NewRegistry(), dashboard.Sources{}).Epoch(production)
+	e := dashboard.NewMetrics(prometheus.NewRegistry(), dashboard.Sources{}).Epoch(production, kinds, queues)
 	job := &understudy.Job{Kind: "mail", Queue: "default"}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -25,7 +25,7 @@ func BenchmarkJob(b *testing.B) {
 
 // BenchmarkStarted and BenchmarkFinished are its halves.
 func BenchmarkStarted(b *testing.B) {
-	e := dashboard.NewMetrics(prometheus.NewRegistry(), dashboard.Sources{}).Epoch(production)
+	e := dashboard.NewMetrics(prometheus.NewRegistry(), dashboard.Sources{}).Epoch(production, kinds, queues)
 	job := &understudy.Job{Kind: "mail", Queue: "default"}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -36,7 +36,7 @@ func BenchmarkStarted(b *testing.B) {
 }
 
 func BenchmarkFinished(b *testing.B) {
-	e := dashboard.NewMetrics(prometheus.NewRegistry(), dashboard.Sources{}).Epoch(production)
+	e := dashboard.NewMetrics(prometheus.NewRegistry(), dashboard.Sources{}).Epoch(production, kinds, queues)
 	job := &understudy.Job{Kind: "mail", Queue: "default"}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -17,8 +17,8 @@ var (
 	ageDesc       = desc("snapshot_age_seconds", "How long ago the pod files were last read.")
 	rearmsDesc    = desc("watch_rearms_total", "How often the watch of a directory was set up anew.")
 	poolDesc      = desc("pool_connections", "Connections of the epoch under way.", "state")
-	dueDesc       = desc("jobs_due", "Jobs that wait for a worker.", "queue", "target")
-	oldestDesc    = desc("oldest_due_seconds", "How long the oldest waiting job has been due.", "queue", "target")
+	dueDesc       = desc("jobs_due", "Jobs that wait for a worker; of queues that it does not work, together and at least, as the queue other.", "queue", "target")
+	oldestDesc    = desc("oldest_due_seconds", "How long the oldest waiting job has been due, by queue as in jobs_due.", "queue", "target")
 	liveDesc      = desc("live_workers", "Workers whose lease runs.", "target", "role")
 	collectorDesc = []*prometheus.Desc{infoDesc, epochDesc, ageDesc, rearmsDesc, poolDesc, dueDesc, oldestDesc, liveDesc}
 )
@@ -104,8 +104,16 @@ func (c *collector) collectPool(out chan<- prometheus.Metric) {
 	}
 }
 
+// collectDue adds up what goes under one name: somebody may have named a queue
+// Other, and two samples of one series are an error to whoever scrapes.
 func (c *collector) collectDue(out chan<- prometheus.Metric) {
+	all := map[[2]string]Due{}
 	for _, d := range c.due.get() {
+		sum := all[[2]string{label(d.Queue), label(d.Target)}]
+		d.Jobs, d.OldestSeconds = d.Jobs+sum.Jobs, max(d.OldestSeconds, sum.OldestSeconds)
+		all[[2]string{label(d.Queue), label(d.Target)}] = d
+	}
+	for _, d := range all {
 		out <- gauge(dueDesc, float64(d.Jobs), d.Queue, d.Target)
 		out <- gauge(oldestDesc, d.OldestSeconds, d.Queue, d.Target)
 	}

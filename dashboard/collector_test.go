@@ -163,6 +163,19 @@ func due(jobs int) string {
 	return fmt.Sprintf(`understudy_jobs_due{queue="default",target="production"} %d`, jobs)
 }
 
+func TestAQueueThatIsNamedAsTheOthersTogetherIsAddedToThem(t *testing.T) {
+	t.Parallel()
+	compare(t, collecting(dashboard.Sources{Due: func(context.Context) ([]dashboard.Due, error) {
+		return []dashboard.Due{
+			{Queue: "other", Target: "production", Jobs: 2, OldestSeconds: 9}, {Queue: "default", Target: "production", Jobs: 1},
+			{Queue: dashboard.Other, Target: "production", Jobs: 3, OldestSeconds: 5},
+		}, nil
+	}}), []string{
+		`understudy_jobs_due{queue="default",target="production"} 1`, `understudy_jobs_due{queue="other",target="production"} 5`,
+		`understudy_oldest_due_seconds{queue="default",target="production"} 0`, `understudy_oldest_due_seconds{queue="other",target="production"} 9`,
+	}, "understudy_jobs_due", "understudy_oldest_due_seconds")
+}
+
 func TestScrapesAtTheSameTimeAskADatabaseOnce(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64

@@ -25,15 +25,16 @@ type kindMetrics struct {
 }
 
 // Epoch is what the worker of an epoch at that place, which begins now, reports
-// to. One epoch lasts at a time.
-func (m *Metrics) Epoch(place understudy.Place) *EpochMetrics {
+// to. The kinds are those that it has a handler for, the queues those that it
+// works: jobs of any other count as Other. One epoch lasts at a time.
+func (m *Metrics) Epoch(place understudy.Place, kinds, queues []string) *EpochMetrics {
 	role := label(place.Role)
 	m.journal.begin(place)
 	return &EpochMetrics{
 		metrics: m,
 		role:    role,
-		kinds:   series[*kindMetrics]{find: func(kind string) *kindMetrics { return m.kind(label(kind), role) }},
-		queues:  series[prometheus.Observer]{find: func(queue string) prometheus.Observer { return m.wait.WithLabelValues(label(queue), role) }},
+		kinds:   series[*kindMetrics]{values: kinds, find: func(kind string) *kindMetrics { return m.kind(label(kind), role) }},
+		queues:  series[prometheus.Observer]{values: queues, find: func(queue string) prometheus.Observer { return m.wait.WithLabelValues(label(queue), role) }},
 	}
 }
 
@@ -68,7 +69,7 @@ func (e *EpochMetrics) Finished(o understudy.Outcome, took time.Duration) {
 	if o.Verdict >= understudy.Completed && o.Verdict <= understudy.Released {
 		kind.outcomes[o.Verdict].Inc()
 	} else {
-		e.metrics.finished.WithLabelValues(label(o.Job.Kind), o.Verdict.String(), e.role).Inc()
+		e.metrics.finished.WithLabelValues(label(e.kinds.named(o.Job.Kind)), o.Verdict.String(), e.role).Inc()
 	}
 	e.metrics.journal.add(o, took)
 	if took > 0 {

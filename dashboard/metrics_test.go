@@ -25,6 +25,12 @@ var (
 	preview    = understudy.Place{Role: "preview", Target: "preview", Schema: "preview_abc", Version: "1.0"}
 )
 
+// The kinds and queues of the workers of these tests.
+var (
+	kinds  = []string{"mail", "page"}
+	queues = []string{"default", "urgent"}
+)
+
 // allSources tell of everything.
 func allSources() dashboard.Sources {
 	return dashboard.Sources{
@@ -67,7 +73,7 @@ func samples(t *testing.T, from prometheus.Gatherer, names ...string) []string {
 
 // use has every method called that makes series.
 func use(m *dashboard.Metrics, place understudy.Place) {
-	e := m.Epoch(place)
+	e := m.Epoch(place, kinds, queues)
 	job := &understudy.Job{Kind: "mail", Queue: "default"}
 	e.Claimed("default", 10, 3, nil)
 	e.Started(job, 20*time.Millisecond)
@@ -133,14 +139,14 @@ func TestFinishedCountsByKindOutcomeAndRole(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	m := dashboard.NewMetrics(reg, dashboard.Sources{})
 	mail, page := &understudy.Job{Kind: "mail", Queue: "default"}, &understudy.Job{Kind: "page", Queue: "urgent"}
-	active, rehearsal := m.Epoch(production), m.Epoch(preview)
+	active, rehearsal := m.Epoch(production, kinds, queues), m.Epoch(preview, kinds, queues)
 	for range 3 {
 		active.Finished(understudy.Outcome{Job: mail, Verdict: understudy.Completed}, time.Second)
 	}
 	active.Finished(understudy.Outcome{Job: mail, Verdict: understudy.Retried}, time.Second)
 	active.Finished(understudy.Outcome{Job: mail, Verdict: understudy.Verdict(0)}, time.Second)
 	rehearsal.Finished(understudy.Outcome{Job: page, Verdict: understudy.Snoozed}, 2*time.Second)
-	m.Epoch(production).Finished(understudy.Outcome{Job: mail, Verdict: understudy.Completed}, time.Second) // another epoch goes on counting
+	m.Epoch(production, kinds, queues).Finished(understudy.Outcome{Job: mail, Verdict: understudy.Completed}, time.Second) // another epoch goes on counting
 	want := []string{
 		`understudy_jobs_finished_total{kind="mail",outcome="cancelled",role="active"} 0`,
 		`understudy_jobs_finished_total{kind="mail",outcome="completed",role="active"} 4`,
@@ -168,7 +174,7 @@ func TestFinishedCountsByKindOutcomeAndRole(t *testing.T) {
 func TestAJobThatNeverRanHasNoDuration(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production)
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production, kinds, queues)
 	e.Finished(understudy.Outcome{Job: &understudy.Job{Kind: "mail"}, Verdict: understudy.Cancelled}, 0)
 	compare(t, reg, []string{
 		`understudy_job_duration_seconds_sum{kind="mail",role="active"} 0`,
@@ -180,7 +186,7 @@ func TestAJobThatNeverRanHasNoDuration(t *testing.T) {
 func TestWaitIsMeasuredByQueue(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production)
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production, kinds, queues)
 	e.Started(&understudy.Job{Queue: "default"}, 2*time.Second)
 	e.Started(&understudy.Job{Queue: "default"}, time.Second)
 	e.Started(&understudy.Job{Queue: "urgent"}, -time.Second) // clocks may differ
@@ -195,7 +201,7 @@ func TestWaitIsMeasuredByQueue(t *testing.T) {
 func TestAClaimThatWentWrongHasNoSize(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production)
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production, kinds, queues)
 	e.Claimed("default", 10, 7, nil)
 	e.Claimed("default", 10, 0, nil)
 	e.Claimed("default", 10, 0, errors.New("connection refused"))
@@ -207,7 +213,7 @@ func TestAClaimThatWentWrongHasNoSize(t *testing.T) {
 func TestRenewalsTellALostLeaseFromAFailedRenewal(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production)
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production, kinds, queues)
 	names := []string{"understudy_lease_renewals_total"}
 	compare(t, reg, []string{
 		`understudy_lease_renewals_total{outcome="error"} 0`,
@@ -229,7 +235,7 @@ func TestRescuedFencedAndSwapped(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
 	m := dashboard.NewMetrics(reg, dashboard.Sources{})
-	e := m.Epoch(production)
+	e := m.Epoch(production, kinds, queues)
 	e.Rescued(5)
 	e.Rescued(0)
 	e.Fenced(2)
@@ -248,7 +254,7 @@ func TestRescuedFencedAndSwapped(t *testing.T) {
 func TestALabelThatIsNotUTF8DoesNotPanic(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(understudy.Place{Role: "ro\xffle"})
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(understudy.Place{Role: "ro\xffle"}, []string{"ma\xffil"}, []string{"de\xfffault"})
 	job := &understudy.Job{Kind: "ma\xffil", Queue: "de\xfffault"}
 	e.Started(job, time.Second)
 	e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Completed}, time.Second)
@@ -261,12 +267,16 @@ func TestManyGoroutinesLoseNoCount(t *testing.T) {
 	t.Parallel()
 	const goroutines, each, kinds = 16, 500, 20
 	reg := prometheus.NewRegistry()
-	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production)
+	var names []string
+	for i := range kinds {
+		names = append(names, fmt.Sprintf("k%02d", i))
+	}
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production, names, names)
 	var all sync.WaitGroup
 	for range goroutines {
 		all.Go(func() {
 			for i := range each {
-				name := fmt.Sprintf("k%02d", i%kinds)
+				name := names[i%kinds]
 				job := &understudy.Job{Kind: name, Queue: name}
 				e.Started(job, time.Millisecond)
 				e.Finished(understudy.Outcome{Job: job, Verdict: understudy.Completed}, time.Millisecond)
@@ -280,4 +290,36 @@ func TestManyGoroutinesLoseNoCount(t *testing.T) {
 		mustContain(t, "finished", finished, fmt.Sprintf(`{kind="k%02d",outcome="completed",role="active"} %d`, i, goroutines*each/kinds))
 		mustContain(t, "waited", waited, fmt.Sprintf(`count{queue="k%02d",role="active"} %d`, i, goroutines*each/kinds))
 	}
+}
+
+func TestWhatNobodyConfiguredIsOneSeriesHoweverMuchIsMadeUp(t *testing.T) {
+	t.Parallel()
+	const madeUp = 3000
+	reg := prometheus.NewRegistry()
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production, kinds, queues)
+	report := func(name string, v understudy.Verdict) {
+		job := &understudy.Job{Kind: name, Queue: name}
+		e.Started(job, time.Second)
+		e.Finished(understudy.Outcome{Job: job, Verdict: v}, time.Second)
+	}
+	for i := range madeUp {
+		report(fmt.Sprintf("made-up-%d", i), understudy.Completed)
+		report(fmt.Sprintf("made-up-%d", i), understudy.Verdict(99))
+	}
+	report("mail", understudy.Completed)
+	report("default", understudy.Completed)
+	compare(t, reg, []string{
+		`understudy_job_duration_seconds_sum{kind="mail",role="active"} 1`,
+		`understudy_job_duration_seconds_count{kind="mail",role="active"} 1`,
+		`understudy_job_duration_seconds_sum{kind="other",role="active"} 6001`,
+		`understudy_job_duration_seconds_count{kind="other",role="active"} 6001`,
+		`understudy_job_wait_seconds_sum{queue="default",role="active"} 1`,
+		`understudy_job_wait_seconds_count{queue="default",role="active"} 1`,
+		`understudy_job_wait_seconds_sum{queue="other",role="active"} 6001`,
+		`understudy_job_wait_seconds_count{queue="other",role="active"} 6001`,
+	}, "understudy_job_duration_seconds", "understudy_job_wait_seconds")
+	finished := strings.Join(samples(t, reg, "understudy_jobs_finished_total"), "\n")
+	mustContain(t, "finished", finished, `{kind="other",outcome="completed",role="active"} 3001`, `{kind="other",outcome="unknown",role="active"} 3000`,
+		`{kind="mail",outcome="completed",role="active"} 1`)
+	mustLack(t, "finished", finished, "made-up")
 }

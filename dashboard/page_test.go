@@ -87,7 +87,7 @@ func TestThePageShowsWhatFinishedAndWhatFailedWithItsError(t *testing.T) {
 	t.Parallel()
 	o := options()
 	o.Metrics = dashboard.NewMetrics(prometheus.NewRegistry(), dashboard.Sources{})
-	epoch := o.Metrics.Epoch(understudy.Place{Role: "preview", Target: "preview"})
+	epoch := o.Metrics.Epoch(understudy.Place{Role: "preview", Target: "preview"}, kinds, queues)
 	o.Metrics.Swap("swap", 250*time.Millisecond)
 	for id := range int64(12) {
 		epoch.Finished(understudy.Outcome{Job: &understudy.Job{ID: 100 + id, Kind: "mail", Attempt: 1}, Verdict: understudy.Completed}, 15*time.Millisecond)
@@ -95,7 +95,7 @@ func TestThePageShowsWhatFinishedAndWhatFailedWithItsError(t *testing.T) {
 	epoch.Finished(understudy.Outcome{Job: &understudy.Job{ID: 200, Kind: "<i>", Attempt: 3}, Verdict: understudy.Retried, Error: "<script>no"}, time.Second)
 	epoch.End()
 	o.Metrics.Swap("swap", 90*time.Millisecond) // is told before the epoch that it led to begins
-	o.Metrics.Epoch(understudy.Place{Role: "active", Target: "production"})
+	o.Metrics.Epoch(understudy.Place{Role: "active", Target: "production"}, kinds, queues)
 	html := page(t, o)
 	mustContain(t, "the page", html, "&lt;i&gt;", "&lt;script&gt;no", `<span class="sign retried">retried</span>`, "15 ms", `<span class="tag green">preview</span>`,
 		`<td class="number">13</td><td class="number">250 ms</td>`, `<td>now</td><td class="number">0</td><td class="number">90 ms</td>`)

@@ -24,8 +24,9 @@ type Sources struct {
 	Snapshot func() (readAt time.Time, rearms int64)
 	// Pool counts the connections of the epoch under way; nil without one.
 	Pool func() *Pool
-	// Due says how many jobs wait, by queue, in the target being served. Without
-	// one it returns nothing.
+	// Due says how many jobs wait, by queue, in the target being served: in those
+	// that the worker works, and in all others under the name Other. Without a
+	// target it returns nothing.
 	Due func(ctx context.Context) ([]Due, error)
 	// LiveWorkers counts the workers of the target being served whose lease
 	// runs. Without a target it returns nothing.

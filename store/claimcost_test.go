@@ -45,21 +45,23 @@ func TestJobsThatAreNotForAClaimCostItNothing(t *testing.T) {
 	}
 }
 
+// tuplesReadIn is how many tuples were read in a schema's tables and indexes.
+const tuplesReadIn = `SELECT coalesce((SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = $1), 0)
+	+ coalesce((SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = $1), 0)`
+
 // tuplesRead works 500 jobs of two kinds and says how many tuples that read in
 // all tables and indexes.
 func (f *fixture) tuplesRead(t *testing.T) int64 {
 	t.Helper()
 	const jobs = 500
 	f.enqueue(t, noops(jobs, 2)...)
-	const read = `SELECT coalesce((SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = $1), 0)
-		+ coalesce((SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = $1), 0)`
 	const claimed = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'claims'"
 	// A session's counts show for certain once it is over.
 	f.pool.Reset()
 	eventually(t, "enqueueing is counted", func() bool {
 		return get[int64](t, f, "SELECT n_tup_ins FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'open_jobs'", f.schema) >= jobs
 	})
-	before := get[int64](t, f, read, f.schema)
+	before := get[int64](t, f, tuplesReadIn, f.schema)
 	q := f.epoch(t)
 	const claims = 10
 	for range claims {
@@ -73,7 +75,7 @@ func (f *fixture) tuplesRead(t *testing.T) int64 {
 	eventually(t, "the outcomes are counted", func() bool {
 		return get[int64](t, f, "SELECT n_tup_del FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'open_jobs'", f.schema) == jobs
 	})
-	return get[int64](t, f, read, f.schema) - before
+	return get[int64](t, f, tuplesReadIn, f.schema) - before
 }
 
 func TestCountsDoNotReadWhatIsFinished(t *testing.T) {

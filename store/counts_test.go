@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestCountsTellQueuesKindsAndStatesApart(t *testing.T) {
 	if diff := cmp.Diff(all, tally); diff != "" || err != nil {
 		t.Errorf("the tally (-want +got):\n%s, error %v", diff, err)
 	}
-	waits, err := f.Due(t.Context())
+	waits, err := f.Due(t.Context(), []string{"default", "other"})
 	if err != nil || len(waits) != 2 {
 		t.Fatalf("due are %+v, error %v", waits, err)
 	}
@@ -88,4 +89,75 @@ func TestATallyStopsAtItsLimitAndSaysOfWhichStatesThereMayBeMore(t *testing.T) {
 			t.Errorf("at %d: %v (-want +got):\n%s", limit, err, cmp.Diff(want, got))
 		}
 	}
+}
+
+func TestWhatIsDueIsToldOfTheNamedQueuesAndOfAllOthersTogether(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	var jobs []store.NewJob
+	for _, queue := range []string{"a", "default", "default", "m", "mm", "other", "zz", strings.Repeat("\U0010FFFF", 32)} {
+		jobs = append(jobs, store.NewJob{Kind: "a", Queue: queue})
+	}
+	f.enqueue(t, jobs...)
+	for _, c := range []struct {
+		named []string
+		want  map[string]int64 // "" for all others
+	}{
+		{[]string{"default"}, map[string]int64{"default": 2, "": 6}},
+		{[]string{"zz", "default", "m", "nobody's"}, map[string]int64{"default": 2, "m": 1, "zz": 1, "": 4}},
+		{[]string{"default", "default"}, map[string]int64{"default": 2, "": 6}},
+		{nil, map[string]int64{"": 8}},
+		{[]string{"a", "default", "m", "mm", "other", "zz", jobs[7].Queue}, map[string]int64{"a": 1, "default": 2, "m": 1, "mm": 1, "other": 1, "zz": 1, jobs[7].Queue: 1, "": 0}},
+	} {
+		due, err := f.Due(t.Context(), c.named)
+		other, err2 := f.OtherDue(t.Context(), c.named)
+		got := map[string]int64{"": other.Jobs}
+		for _, d := range append(due, other) {
+			got[d.Queue] = d.Jobs
+			if d.OldestSeconds < 0 || d.OldestSeconds > 60 {
+				t.Errorf("of %q: %+v", c.named, d)
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" || err != nil || err2 != nil {
+			t.Errorf("of %q: %v, %v (-want +got):\n%s", c.named, err, err2, diff)
+		}
+	}
+}
+
+func TestInventedQueuesCostTheNamedOnesNothing(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+	f.exec(t, `INSERT INTO {schema}.ready (queue, kind, priority, run_at, job_ids, requeues)
+		SELECT 'q' || g, 'a', 1, now() - interval '1 hour', ARRAY[g], 0 FROM generate_series(1000, 50999) g`)
+	defer f.exec(t, "DELETE FROM {schema}.ready WHERE queue LIKE 'q%'")
+	named := f.readBy(t, func(s *store.Store) {
+		if due, err := s.Due(t.Context(), []string{"default"}); err != nil || len(due) != 1 || due[0].Jobs != 2 {
+			t.Errorf("the named one is %+v, error %v", due, err)
+		}
+	})
+	if named > 1000 {
+		t.Errorf("the look at the named queue read %d tuples", named)
+	}
+	others := f.readBy(t, func(s *store.Store) {
+		if due, err := s.OtherDue(t.Context(), []string{"default"}); err != nil || due.Jobs != 10_000 || due.OldestSeconds < 3600 {
+			t.Errorf("the others are %+v, error %v", due, err)
+		}
+	})
+	if others > 15_000 {
+		t.Errorf("the look at the others read %d tuples", others)
+	}
+}
+
+// readBy is how many tuples of the schema's tables and indexes something read.
+func (f *fixture) readBy(t *testing.T, do func(*store.Store)) int64 {
+	t.Helper()
+	const mark = "SELECT seq_scan FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'slices'"
+	f.pool.Reset()
+	before, marked := get[int64](t, f, tuplesReadIn, f.schema), get[int64](t, f, mark, f.schema)
+	do(f.Store)
+	f.exec(t, "SELECT FROM {schema}.slices")
+	f.pool.Reset() // a session's counts show for certain once it is over
+	eventually(t, "what was read is counted", func() bool { return get[int64](t, f, mark, f.schema) > marked })
+	return get[int64](t, f, tuplesReadIn, f.schema) - before
 }

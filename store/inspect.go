@@ -83,13 +83,6 @@ type WorkerRow struct {
 	Live bool `json:"live" db:"live"`
 }
 
-// Due says how much of a queue waits for a worker.
-type Due struct {
-	Queue         string  `db:"queue"`
-	Jobs          int64   `db:"jobs"`
-	OldestSeconds float64 `db:"oldest_seconds"`
-}
-
 // LiveWorkers counts the live workers of a role.
 type LiveWorkers struct {
 	Role    string `db:"role"`
@@ -137,12 +130,6 @@ func (s *Store) Counts(ctx context.Context) ([]Count, error) {
 func (s *Store) Workers(ctx context.Context, limit int) ([]WorkerRow, error) {
 	rows, err := many[WorkerRow](ctx, s, "workers", limit)
 	return rows, s.wrap("list workers", err)
-}
-
-// Due says, by queue, how many jobs wait and for how long.
-func (s *Store) Due(ctx context.Context) ([]Due, error) {
-	rows, err := many[Due](ctx, s, "due")
-	return rows, s.wrap("count due jobs", err)
 }
 
 // Depth counts the jobs that wait, up to limit: so it is quick however many do.

@@ -96,7 +96,7 @@ func (f *fixture) readAll(t *testing.T) {
 	if rows, err := f.Workers(t.Context(), 2); err != nil || len(rows) != 2 {
 		t.Errorf("workers are %v, error %v", rows, err)
 	}
-	if due, err := f.Due(t.Context()); err != nil || len(due) != 1 {
+	if due, err := f.Due(t.Context(), []string{"default", "other"}); err != nil || len(due) != 1 {
 		t.Errorf("due are %v, error %v", due, err)
 	}
 }

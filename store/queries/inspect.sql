@@ -34,7 +34,23 @@ SELECT id::text AS id, pod, version, role, template_hash, state, started_at, hea
 FROM {schema}.workers ORDER BY started_at DESC LIMIT $1;
 
 -- name: due
-SELECT queue, sum(cardinality(job_ids)) AS jobs, extract(epoch FROM now() - min(run_at))::float8 AS oldest_seconds FROM {schema}.ready GROUP BY queue;
+-- By the index, so that what waits in other queues costs nothing, however much it is.
+SELECT queue, sum(cardinality(job_ids)) AS jobs, extract(epoch FROM now() - min(run_at))::float8 AS oldest_seconds
+FROM {schema}.ready WHERE queue = ANY ($1::text[]) GROUP BY queue;
+
+-- name: other_due
+-- What waits in queues that are not in $1: looks between them, at $2 rows at the most.
+SELECT coalesce(sum(cardinality(job_ids)), 0) AS jobs, coalesce(extract(epoch FROM now() - min(run_at)), 0)::float8 AS oldest_seconds
+FROM (
+    SELECT w.job_ids, w.run_at
+    FROM (SELECT q AS above, lead(q) OVER (ORDER BY q COLLATE "C") AS below FROM unnest($1::text[] || ''::text) AS q) gap
+    CROSS JOIN LATERAL (
+        SELECT r.job_ids, r.run_at FROM {schema}.ready r WHERE r.queue > gap.above AND r.queue < gap.below
+        UNION ALL
+        SELECT r.job_ids, r.run_at FROM {schema}.ready r WHERE r.queue > gap.above AND gap.below IS NULL
+    ) w
+    LIMIT $2
+) waiting;
 
 -- name: depth
 SELECT least(coalesce(sum(cardinality(job_ids)), 0), $1) FROM (SELECT job_ids FROM {schema}.ready LIMIT $1) AS waiting;
