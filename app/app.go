@@ -48,7 +48,9 @@ func Main(options Options) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal the default is back: a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(Run(ctx, options, IO{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	a := &application{Options: options, IO: IO{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr}}
+	a.libraries = takeLibraryLog(newLogger(os.Stderr, reload.Log{Format: "text"}))
+	os.Exit(a.execute(ctx))
 }
 
 // IO is what a program reads and writes.
@@ -63,23 +65,31 @@ type IO struct {
 // code: 0 done, 1 failed, 2 wrong usage or configuration.
 func Run(ctx context.Context, options Options, streams IO) int {
 	a := &application{Options: options, IO: streams}
-	root := a.root()
-	root.SetArgs(streams.Args)
-	root.SetIn(streams.In)
-	root.SetOut(streams.Out)
-	root.SetErr(streams.Err)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitDone
-	}
-	fmt.Fprintln(streams.Err, "understudy: "+shortened(strings.TrimSpace(err.Error())))
-	return exitCode(err)
+	return a.execute(ctx)
 }
 
 // application is one run of the program.
 type application struct {
 	Options
 	IO
+	libraries *libraryLog // nil where the process is not this program's alone
+}
+
+func (a *application) execute(ctx context.Context) int {
+	root := a.root()
+	root.SetArgs(a.Args)
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	err := root.ExecuteContext(ctx)
+	var logged *loggedError
+	switch {
+	case err == nil:
+		return exitDone
+	case !errors.As(err, &logged):
+		fmt.Fprintln(a.Err, "understudy: "+shortened(strings.TrimSpace(err.Error())))
+	}
+	return exitCode(err)
 }
 
 func (a *application) root() *cobra.Command {

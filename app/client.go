@@ -58,7 +58,7 @@ func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Dur
 	if wait > 0 {
 		connect = c.knock
 	}
-	server := serverWait{atMost: wait, log: newLogger(cmd.ErrOrStderr(), config.Log)}
+	server := serverWait{atMost: wait, log: a.newLogger(cmd.ErrOrStderr(), config.Log)}
 	if err = server.until(cmd.Context(), connect); err == nil {
 		err = do(cmd.Context(), c)
 	}

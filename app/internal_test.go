@@ -1,10 +1,12 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -186,5 +189,33 @@ func TestATokenFileThatCannotBeUsedIsNamedAtTheStart(t *testing.T) {
 	}
 	if err := checkToken(reload.HTTP{}); err != nil {
 		t.Errorf("without one: %v", err)
+	}
+}
+
+func TestALibrarysTextIsCutOffWhereItQuotesSomething(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"http2: frame too large\n": "http2: frame too large",
+		"Unsolicited response received on idle HTTP channel starting with \"secret\"; err=<nil>\n": "Unsolicited response received on idle HTTP channel starting with …",
+		"invalid byte `secret`":                 "invalid byte …",
+		"http: panic serving ::1: why\nstack\n": "http: panic serving ::1: why\nstack",
+	} {
+		if got := withoutValues(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestOpenTelemetrysErrorsAreLoggedWithoutTheirValues(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := &libraryLog{}
+	l.use(newLogger(&out, reload.Log{Level: "info", Format: "json"}))
+	otel := logr.FromSlogHandler(otelLog{l})
+	otel.Error(errors.New("invalid URL escape \"%secret\""), "escape header value", "value", "secret")
+	otel.V(1).Info("no news")
+	var line struct{ Level, Text string }
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Level != "WARN" || line.Text != "OpenTelemetry: escape header value: invalid URL escape …" {
+		t.Errorf("error %v, logged %s", err, out.String())
 	}
 }

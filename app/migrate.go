@@ -118,7 +118,7 @@ func (a *application) migrator(cmd *cobra.Command, f aim) (*migrator, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := newLogger(cmd.ErrOrStderr(), config.Log)
+	log := a.newLogger(cmd.ErrOrStderr(), config.Log)
 	m := &migrator{target: target, preparer: &preparer{app: a.Migrations, log: log}, server: serverWait{log: log}}
 	if m.files, err = m.preparer.files(target); err != nil {
 		return nil, &usageError{err}

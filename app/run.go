@@ -43,8 +43,7 @@ claiming, lets running jobs end, and serves the next target, without a restart.`
 	return cmd
 }
 
-// run is the worker. HTTP starts first and stops last, so that probes and
-// metrics answer during a drain.
+// run is the worker.
 func (a *application) run(ctx context.Context, config reload.Config) error {
 	if err := checkHandlers(config); err != nil {
 		return err
@@ -52,12 +51,18 @@ func (a *application) run(ctx context.Context, config reload.Config) error {
 	if err := checkToken(config.HTTP); err != nil {
 		return err
 	}
-	log := newLogger(a.Err, config.Log)
+	log := a.newLogger(a.Err, config.Log)
 	traces, err := a.newTraces(config.Version, log)
 	if err != nil {
 		return err
 	}
 	defer traces.stop()
+	return logged(log, a.work(ctx, config, log, traces))
+}
+
+// work runs HTTP and the supervisor. HTTP starts first and stops last, so that
+// probes and metrics answer during a drain.
+func (a *application) work(ctx context.Context, config reload.Config, log *slog.Logger, traces *traces) error {
 	p, err := a.newProcess(config, log, traces)
 	if err != nil {
 		return err

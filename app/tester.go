@@ -83,7 +83,7 @@ func (a *application) tester(cmd *cobra.Command, t tryout) error {
 	if err := checkToken(config.HTTP); err != nil {
 		return err
 	}
-	log := newLogger(cmd.ErrOrStderr(), config.Log)
+	log := a.newLogger(cmd.ErrOrStderr(), config.Log)
 	page, err := tester.New(tester.Options{
 		Sides: [2]tester.Side{production.side("production", "Production", web.Blue), preview.side("preview", "Preview", web.Green)},
 		Kinds: knownKinds(config), Version: config.Version, Token: tokenOf(config.HTTP), ReadOnly: config.HTTP.ReadOnly, Log: log,
@@ -96,7 +96,7 @@ func (a *application) tester(cmd *cobra.Command, t tryout) error {
 		return fmt.Errorf("--listen: %w: choose another, such as 127.0.0.1:0", err)
 	}
 	log.Info("listening", "addr", listener.Addr().String())
-	return page.Serve(cmd.Context(), listener)
+	return logged(log, page.Serve(cmd.Context(), listener))
 }
 
 // knownKinds are those that a worker with this configuration has handlers for,

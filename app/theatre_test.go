@@ -187,6 +187,7 @@ type pod struct {
 	name   string
 	volume *kubelet.Volume
 	cmd    *exec.Cmd
+	env    []string // further variables
 	ended  chan struct{}
 	log    *output
 }
@@ -243,6 +244,7 @@ func (p *pod) start(flags ...string) {
 	}
 	p.cmd = exec.Command(program, append(usual, flags...)...)
 	p.cmd.Env = append(os.Environ(), programVariable+"=1", ledgerVariable+"="+p.th.ledger, podVariable+"="+p.name, "POD_NAME="+p.name)
+	p.cmd.Env = append(p.cmd.Env, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		p.th.t.Fatal(err)
