@@ -49,6 +49,7 @@ func Main(options Options) {
 	// After the first signal the default is back: a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	a := &application{Options: options, IO: IO{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr}}
+	a.init = true
 	a.libraries = takeLibraryLog(newLogger(os.Stderr, reload.Log{Format: "text"}))
 	os.Exit(a.execute(ctx))
 }
@@ -73,6 +74,9 @@ type application struct {
 	Options
 	IO
 	libraries *libraryLog // nil where the process is not this program's alone
+	// init says that the worker is to run below an init where its process adopts
+	// orphans: its handlers' programs may leave some behind.
+	init bool
 }
 
 func (a *application) execute(ctx context.Context) int {
@@ -83,9 +87,12 @@ func (a *application) execute(ctx context.Context) int {
 	root.SetErr(a.Err)
 	err := root.ExecuteContext(ctx)
 	var logged *loggedError
+	var ended *exitError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &ended):
+		return ended.code
 	case !errors.As(err, &logged):
 		fmt.Fprintln(a.Err, "understudy: "+shortened(strings.TrimSpace(err.Error())))
 	}
@@ -123,6 +130,11 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// exitError is the end of a program that has said why itself.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
 func exitCode(err error) int {
 	var usage *usageError

@@ -14,6 +14,7 @@ const programVariable = "UNDERSTUDY_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
+		adoptOrphans()
 		app.Main(app.Options{Handlers: ledgerHandlers})
 	}
 	pgtest.Main(m)

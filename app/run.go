@@ -17,6 +17,7 @@ import (
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/dashboard"
 	"github.com/understudy-worker/understudy/handlers"
+	"github.com/understudy-worker/understudy/internal/initprocess"
 	"github.com/understudy-worker/understudy/internal/web"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/supervisor"
@@ -32,6 +33,9 @@ The role decides which target is served. When it changes, the worker stops
 claiming, lets running jobs end, and serves the next target, without a restart.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.init && initprocess.Needed() {
+				return runBelowInit()
+			}
 			config, err := a.config(cmd)
 			if err != nil {
 				return err
@@ -41,6 +45,16 @@ claiming, lets running jobs end, and serves the next target, without a restart.`
 	}
 	reload.Flags(cmd.Flags())
 	return cmd
+}
+
+// runBelowInit runs the worker in a process of its own, below this one, which
+// reaps what its handlers' programs leave behind.
+func runBelowInit() error {
+	code, err := initprocess.Run()
+	if err == nil && code != exitDone {
+		err = &exitError{code}
+	}
+	return err
 }
 
 // run is the worker.

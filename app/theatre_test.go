@@ -183,13 +183,14 @@ func (th *theatre) checkEffects() {
 
 // pod is one worker process with its pod files.
 type pod struct {
-	th     *theatre
-	name   string
-	volume *kubelet.Volume
-	cmd    *exec.Cmd
-	env    []string // further variables
-	ended  chan struct{}
-	log    *output
+	th         *theatre
+	name       string
+	volume     *kubelet.Volume
+	cmd        *exec.Cmd
+	env        []string // further variables
+	namespaces uintptr  // that its process has of its own, as CLONE_NEWPID
+	ended      chan struct{}
+	log        *output
 }
 
 // application is the application_name of the pod's sessions on a target.
@@ -246,6 +247,7 @@ func (p *pod) start(flags ...string) {
 	p.cmd.Env = append(os.Environ(), programVariable+"=1", ledgerVariable+"="+p.th.ledger, podVariable+"="+p.name, "POD_NAME="+p.name)
 	p.cmd.Env = append(p.cmd.Env, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.isolate()
 	if err := p.cmd.Start(); err != nil {
 		p.th.t.Fatal(err)
 	}
