@@ -6,12 +6,14 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy/integration/internal/container"
 	"github.com/understudy-worker/understudy/integration/internal/history"
+	"github.com/understudy-worker/understudy/internal/pause"
 	"github.com/understudy-worker/understudy/store"
 )
 
@@ -49,7 +51,7 @@ func newPlaceIn(t testing.TB, target, schema string, server *container.Postgres,
 	pl.roles = map[string][]string{"production": {"active", "stable"}, "preview": {"preview", "canary"}}[target]
 	admin := server.DSN(database)
 	var err error
-	if pl.pool, err = pgxpool.New(t.Context(), admin+"&pool_max_conns=4&connect_timeout=5"); err != nil {
+	if pl.pool, err = pgxpool.New(t.Context(), admin+"&pool_max_conns=4&connect_timeout=30"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pl.pool.Close)
@@ -109,14 +111,29 @@ func (pl *place) exists(ctx context.Context) (exists bool, err error) {
 	return exists, err
 }
 
-// broken notes that pods could not reach the server, or not always, and
-// whether it crashed.
+// broken notes that pods could not reach the server, or not always, or not in
+// time, and whether it crashed.
 func (pl *place) broken(when history.Interval, crashed bool) {
 	pl.mu.Lock()
 	defer pl.mu.Unlock()
 	pl.cut = append(pl.cut, when)
 	if crashed {
 		pl.crashed = append(pl.crashed, when)
+	}
+}
+
+// slowAnswer is how long a server that is well takes to answer. Where it takes
+// longer, machine or server are too busy for a worker to keep its lease.
+const slowAnswer = 500 * time.Millisecond
+
+// watch notes when the server is slow to answer, until ctx ends.
+func (pl *place) watch(ctx context.Context) {
+	for pause.For(ctx, 200*time.Millisecond) == nil {
+		asked := time.Now()
+		_, _ = pl.pool.Exec(ctx, "SELECT") // whatever is broken has been noted by who broke it
+		if time.Since(asked) > slowAnswer {
+			pl.broken(history.Interval{From: asked, To: time.Now()}, false)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type pod struct {
 	th            *theatre
 	name          string
 	version, hash string
+	program       string   // that its processes run
 	flags         []string // win over the usual ones
 	single        bool     // each label has a file of its own
 	labels        *kubelet.Volume
@@ -36,7 +37,7 @@ type pod struct {
 // newPod makes a pod without labels and without a process.
 func (th *theatre) newPod(name, version, hash string, flags ...string) (*pod, error) {
 	p := &pod{
-		th: th, name: name, version: version, hash: hash, flags: flags,
+		th: th, name: name, version: version, hash: hash, program: th.program, flags: flags,
 		labels:  kubelet.New(filepath.Join(th.dir, name, "podinfo")),
 		secrets: map[string]*kubelet.Volume{}, wires: map[string]*wire.Wire{},
 	}

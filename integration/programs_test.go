@@ -26,6 +26,58 @@ func shipped(t testing.TB) string { return programs.path(t, "../cmd/understudy")
 // race detector if these tests have it.
 func ledgerWorker(t testing.TB) string { return programs.path(t, "./worker", raceFlags...) }
 
+// released is the commit of the version that was released last: it works beside
+// this one while a rollout lasts.
+const released = "000f32e06bce220723ed2bc016bbf34d1eb3883a"
+
+// releasedWorker is the ledger worker of that version. A clone without history has
+// none to build.
+func releasedWorker(t testing.TB) string {
+	t.Helper()
+	if err := exec.Command("git", "cat-file", "-e", released+"^{commit}").Run(); err != nil {
+		t.Skipf("this clone does not hold commit %s, of the version that was released last: fetch its history", released)
+	}
+	return programs.released(t, "./integration/worker", raceFlags...)
+}
+
+// released builds a package of the version that was released last.
+func (b *built) released(t testing.TB, source string, flags ...string) string {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name := "released " + source
+	if path := b.paths[name]; path != "" {
+		return path
+	}
+	tree := t.TempDir()
+	path, err := b.place("released-" + filepath.Base(source))
+	if err == nil {
+		err = b.export(tree)
+	}
+	if err == nil {
+		err = compile(tree, path, source, flags)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.paths[name] = path
+	return path
+}
+
+// export puts the files of the version that was released last into a directory.
+func (b *built) export(tree string) error {
+	archive := filepath.Join(b.dir, "released.tar")
+	for _, args := range [][]string{
+		{"git", "-C", "..", "archive", "--output=" + archive, released},
+		{"tar", "--extract", "--file=" + archive, "--directory=" + tree},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s %s: %w\n%s", args[0], args[1], err, out)
+		}
+	}
+	return os.Remove(archive)
+}
+
 // path builds a package.
 func (b *built) path(t testing.TB, source string, flags ...string) string {
 	t.Helper()
@@ -34,7 +86,10 @@ func (b *built) path(t testing.TB, source string, flags ...string) string {
 	if path := b.paths[source]; path != "" {
 		return path
 	}
-	path, err := b.build(source, flags)
+	path, err := b.place(filepath.Base(source))
+	if err == nil {
+		err = compile(".", path, source, flags)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +97,8 @@ func (b *built) path(t testing.TB, source string, flags ...string) string {
 	return path
 }
 
-// build builds a package into the directory of this process. mu is held.
-func (b *built) build(source string, flags []string) (string, error) {
+// place is where a program is built: in the directory of this process. mu is held.
+func (b *built) place(name string) (string, error) {
 	if b.dir == "" {
 		dir, err := os.MkdirTemp("", "understudy-integration-")
 		if err != nil {
@@ -51,12 +106,15 @@ func (b *built) build(source string, flags []string) (string, error) {
 		}
 		b.dir, b.paths = dir, map[string]string{}
 	}
-	path := filepath.Join(b.dir, filepath.Base(source))
-	args := append([]string{"build", "-buildvcs=false", "-o", path}, flags...)
+	return filepath.Join(b.dir, name), nil
+}
+
+func compile(tree, path, source string, flags []string) error {
+	args := append([]string{"-C", tree, "build", "-buildvcs=false", "-o", path}, flags...)
 	if out, err := exec.Command("go", append(args, source)...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", source, err, out)
+		return fmt.Errorf("build %s: %w\n%s", source, err, out)
 	}
-	return path, nil
+	return nil
 }
 
 func (b *built) remove() {

@@ -26,6 +26,17 @@ const soakRate = 60
 // four workers, two servers, and a seed that says what happens next.
 func TestASoakOfFaultsLosesNothing(t *testing.T) {
 	t.Parallel()
+	soak(t, ledgerWorker(t), ledgerWorker(t))
+}
+
+// The version before works beside this one, on schemas that this one has migrated.
+func TestASoakOfTwoVersionsLosesNothing(t *testing.T) {
+	t.Parallel()
+	soak(t, ledgerWorker(t), releasedWorker(t))
+}
+
+// soak lets everything happen to pods that run the two programs by turns.
+func soak(t *testing.T, programs ...string) {
 	duration, err := time.ParseDuration(cmp.Or(os.Getenv(soakDuration), "30s"))
 	if err != nil {
 		t.Fatalf("$%s: %v", soakDuration, err)
@@ -40,7 +51,7 @@ func TestASoakOfFaultsLosesNothing(t *testing.T) {
 	th.lag = 500 * time.Millisecond
 	c := newChaos(th, seed)
 	for i, role := range soakRoles {
-		c.pods = append(c.pods, th.start(fmt.Sprintf("pod-%d", i), role))
+		c.pods = append(c.pods, th.startProgram(programs[i%len(programs)], fmt.Sprintf("pod-%d", i), role))
 	}
 	stop := th.produce(soakRate, seed, th.production(), th.preview())
 	ctx, cancel := context.WithTimeout(t.Context(), duration)

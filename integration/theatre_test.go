@@ -25,7 +25,7 @@ import (
 
 const (
 	// patience bounds every wait of these tests.
-	patience = 90 * time.Second
+	patience = 3 * time.Minute
 	// lease is the workers' lease where some are lost on purpose: short, so that
 	// one that is gone is missed soon, and long enough for a busy machine to renew it.
 	lease = 9 * time.Second
@@ -89,7 +89,12 @@ func emptyTheatre(t *testing.T, production, preview *container.Postgres) *theatr
 		database = preview.Database(t)
 	}
 	th.places["preview"] = newPlace(t, "preview", preview, database)
+	ctx, stop := context.WithCancel(context.Background())
+	for _, pl := range th.places {
+		th.tasks.Go(func() { pl.watch(ctx) })
+	}
 	t.Cleanup(th.close)
+	t.Cleanup(stop)
 	return th
 }
 
@@ -166,8 +171,15 @@ func (th *theatre) commandBy(dsn func(pl *place) string, args ...string) (string
 // start starts a pod of version 1.0 in a role, "" for none.
 func (th *theatre) start(name, role string, flags ...string) *pod {
 	th.t.Helper()
+	return th.startProgram(th.program, name, role, flags...)
+}
+
+// startProgram starts a pod like start, of a program that may be another.
+func (th *theatre) startProgram(program, name, role string, flags ...string) *pod {
+	th.t.Helper()
 	p, err := th.newPod(name, "1.0", "4q7dmmmfq9", flags...)
 	th.do(err)
+	p.program = program
 	th.do(p.SetRole(th.t.Context(), role))
 	th.do(p.start())
 	return p

@@ -42,7 +42,7 @@ func (p *pod) launch(n int) (*worker, error) {
 		pod: p, log: log.Name(), ledger: base + ".ledger", ended: make(chan struct{}),
 		life: history.Process{Pod: p.name, N: n, Started: time.Now()},
 	}
-	cmd := exec.Command(p.th.program, append(p.usualFlags(), p.flags...)...)
+	cmd := exec.Command(p.program, append(p.usualFlags(), p.flags...)...)
 	cmd.Env = append(os.Environ(), "POD_NAME="+p.name, "APP_VERSION="+p.version,
 		history.FileVariable+"="+w.ledger, history.ProcessVariable+"="+strconv.Itoa(n))
 	cmd.Stdout, cmd.Stderr = log, log

@@ -34,7 +34,7 @@ type Place struct {
 	Unattended bool
 	Enqueued   []int64    // jobs that the database acknowledged
 	Crashed    []Interval // from before the server was killed until it was up again
-	Cut        []Interval // while a worker could not reach the server, or it was frozen
+	Cut        []Interval // while a worker could not reach the server, or not in time, or it was frozen
 
 	Jobs    []store.JobRow
 	Epochs  []store.WorkerRow
