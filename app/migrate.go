@@ -76,7 +76,10 @@ func (a *application) migrateUp(cmd *cobra.Command, r raising) error {
 	if err != nil {
 		return explain(cmd.Context(), m.target, err)
 	}
-	return r.out.migrated(cmd, report)
+	if err := r.out.migrated(cmd, report); err != nil {
+		return err
+	}
+	return m.checkIDs(cmd.Context(), report.status)
 }
 
 func (a *application) migrateStatusCommand() *cobra.Command {
@@ -95,7 +98,11 @@ func (a *application) migrateStatusCommand() *cobra.Command {
 			if err != nil {
 				return explain(cmd.Context(), m.target, err)
 			}
-			return out.migrationStatus(cmd, newMigrationReport(m.target, status))
+			report := newMigrationReport(m.target, status)
+			if err := m.checkIDs(cmd.Context(), status); err != nil {
+				report.Problem = err.Error()
+			}
+			return out.migrationStatus(cmd, report)
 		},
 	}
 	f.flags(cmd, "production")
@@ -163,6 +170,14 @@ func (m *migrator) worked(ctx context.Context) (worked bool, err error) {
 		return err
 	})
 	return worked, err
+}
+
+// checkIDs looks whether a schema that can be served would give ids twice.
+func (m *migrator) checkIDs(ctx context.Context, status store.MigrationStatus) error {
+	if !status.Serves() {
+		return nil
+	}
+	return m.connected(ctx, func(conn *pgx.Conn) error { return store.CheckSequence(ctx, conn, m.target.Schema) })
 }
 
 // up migrates the schema and says from where to where.

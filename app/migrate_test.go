@@ -19,6 +19,7 @@ type migrated struct {
 	Target, Schema          string
 	Exists, Serves, Changed bool
 	Left                    bool
+	Problem                 string
 	Series                  []struct {
 		Name, State     string
 		Version, Needed uint
@@ -213,4 +214,24 @@ func TestAFailedMigrationNamesItsFileAndLineInOneLine(t *testing.T) {
 	write("CREATE TABLE a (id int);")
 	s.ok("migrate", "up", "--target=preview")
 	s.fails(1, []string{"is dirty"}, "migrate", "up")
+}
+
+func TestMigrateSaysWhereIDsWouldBeGivenTwiceAndWhatToRun(t *testing.T) {
+	t.Parallel()
+	s := migratedShell(t)
+	s.exec("SELECT {production}.enqueue('mail')")
+	s.exec("ALTER SEQUENCE {production}.open_jobs_id_seq RESTART") // as logical replication leaves it
+	says := `ids would be given twice; with the login of its owner, run: SELECT setval(pg_get_serial_sequence(`
+	s.fails(1, []string{says}, "migrate", "up")
+	if out := s.ok("migrate", "status"); !strings.Contains(out, says) {
+		t.Errorf("status printed %q", out)
+	}
+	if got := parsed[migrated](s, "migrate", "status"); !strings.Contains(got.Problem, says) {
+		t.Errorf("status as JSON has the problem %q", got.Problem)
+	}
+	s.exec("SELECT setval(pg_get_serial_sequence('{production}.open_jobs', 'id'), (SELECT max(id) FROM {production}.jobs))")
+	s.ok("migrate", "up")
+	if out := s.ok("migrate", "status"); strings.Contains(out, "twice") {
+		t.Errorf("status printed %q once it is mended", out)
+	}
 }

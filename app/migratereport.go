@@ -20,6 +20,7 @@ type migrationReport struct {
 	Changed bool           `json:"changed,omitempty"`
 	Left    bool           `json:"left,omitempty"` // --initial left it as it is
 	Series  []seriesReport `json:"series"`
+	Problem string         `json:"problem,omitempty"` // keeps a schema that is far enough from being served
 
 	status, before store.MigrationStatus
 }
@@ -113,5 +114,9 @@ func (o *output) migrationStatus(cmd *cobra.Command, r migrationReport) error {
 			r.Target, r.Schema, s.Name, s.State, strconv.FormatUint(uint64(s.Version), 10), strconv.FormatUint(uint64(s.Needed), 10),
 		})
 	}
-	return writeTable(cmd.OutOrStdout(), []string{"TARGET", "SCHEMA", "SERIES", "STATE", "VERSION", "NEEDED"}, cells)
+	if err := writeTable(cmd.OutOrStdout(), []string{"TARGET", "SCHEMA", "SERIES", "STATE", "VERSION", "NEEDED"}, cells); err != nil || r.Problem == "" {
+		return err
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), r.Problem)
+	return err
 }

@@ -57,7 +57,10 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 	default:
 		return behind(target, status)
 	}
-	return store.CheckGrants(ctx, pool, target.Schema)
+	if err := store.CheckGrants(ctx, pool, target.Schema); err != nil {
+		return err
+	}
+	return store.CheckSequence(ctx, pool, target.Schema)
 }
 
 // behind says what to run before a schema can be served.

@@ -203,7 +203,10 @@ BEGIN
             PERFORM hasten(job);
             EXIT;
         END IF;
-        DELETE FROM finished_jobs f WHERE f.id = wanted RETURNING * INTO done;
+        -- One alone, where an id was given twice.
+        DELETE FROM finished_jobs f
+        WHERE (f.tableoid, f.ctid) = (SELECT o.tableoid, o.ctid FROM finished_jobs o WHERE o.id = wanted ORDER BY o.finalized_at DESC LIMIT 1)
+        RETURNING * INTO done;
         IF FOUND THEN
             PERFORM reopen(done);
             EXIT;
@@ -215,6 +218,50 @@ BEGIN
     PERFORM notify(wake_channel());
     RETURN 'available';
 END $$;
+
+CREATE OR REPLACE FUNCTION prune(retention interval) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '100ms' AS $$
+DECLARE
+    old smallint;
+    emptied int := 0;
+    current slices;
+    next smallint;
+BEGIN
+    SELECT * INTO current FROM slices s WHERE s.opened_at IS NOT NULL AND s.closed_at IS NULL FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN 0; -- another worker is at it
+    END IF;
+    -- Where the server's clock was set back, times lie ahead: they count as now.
+    UPDATE slices s SET opened_at = now() WHERE s.opened_at > now() + interval '1 minute';
+    UPDATE slices s SET closed_at = now() WHERE s.closed_at > now() + interval '1 minute';
+    UPDATE workers w SET ended_at = now() WHERE w.ended_at > now() + interval '1 minute';
+    FOR old IN SELECT s.slice FROM slices s WHERE s.closed_at < now() - retention ORDER BY s.closed_at LOOP
+        BEGIN
+            EXECUTE format('TRUNCATE finished_jobs_%s', old);
+            DELETE FROM finished_counts c WHERE c.slice = old;
+            UPDATE slices s SET opened_at = NULL, closed_at = NULL WHERE s.slice = old;
+            emptied := emptied + 1;
+        EXCEPTION WHEN lock_not_available THEN
+            NULL; -- somebody reads it: the next round empties it
+        END;
+    END LOOP;
+    IF current.opened_at < now() - retention / 6 THEN
+        SELECT s.slice INTO next FROM slices s WHERE s.opened_at IS NULL ORDER BY (s.slice - current.slice + 8) % 8 LIMIT 1;
+        IF FOUND THEN
+            UPDATE slices s SET closed_at = now() WHERE s.slice = current.slice;
+            UPDATE slices s SET opened_at = now() WHERE s.slice = next;
+        END IF;
+    END IF;
+    DELETE FROM workers w WHERE w.ended_at < now() - retention AND NOT EXISTS (SELECT FROM claims c WHERE c.worker_id = w.id);
+    IF (SELECT count(*) > 1000 + 2 * count(DISTINCT (c.slice, c.queue, c.kind, c.state)) FROM finished_counts c) THEN
+        WITH gone AS (DELETE FROM finished_counts RETURNING *)
+        INSERT INTO finished_counts SELECT slice, queue, kind, state, sum(jobs) FROM gone GROUP BY slice, queue, kind, state;
+    END IF;
+    RETURN emptied;
+END $$;
+
+-- Workers look whether it is behind the ids that there are: logical replication does not copy sequences.
+GRANT SELECT ON SEQUENCE open_jobs_id_seq TO PUBLIC;
 
 -- Logical replication sends no generated columns, and a subscriber finds the row
 -- that it deletes by its primary key. So job_id is an ordinary column from here

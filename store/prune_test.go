@@ -151,3 +151,32 @@ func TestEndedWorkersArePrunedOnceNothingIsTheirs(t *testing.T) {
 	}
 	rescue(t, q, 1)
 }
+
+func TestAClockThatWasSetBackKeepsNothingLonger(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q, ended := f.epoch(t), f.epoch(t) // kept for an hour
+	ids := f.finishedAgo(t, q, "11 minutes", 3)
+	if err := q.Prune(t.Context()); err != nil { // closes their slice
+		t.Fatal(err)
+	}
+	if err := ended.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.exec(t, "UPDATE {schema}.slices SET opened_at = opened_at + interval '1 year', closed_at = closed_at + interval '1 year'")
+	f.exec(t, "UPDATE {schema}.workers SET ended_at = ended_at + interval '1 year'")
+	if err := q.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.exec(t, "UPDATE {schema}.slices SET opened_at = opened_at - interval '61 minutes', closed_at = closed_at - interval '61 minutes'")
+	f.exec(t, "UPDATE {schema}.workers SET ended_at = ended_at - interval '61 minutes'")
+	if err := q.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := get[int](t, f, "SELECT count(*) FROM {schema}.finished_jobs WHERE id = ANY ($1)", ids); n != 0 {
+		t.Errorf("%d jobs are kept longer than the retention", n)
+	}
+	if n := get[int](t, f, "SELECT count(*) FROM {schema}.workers WHERE state = 'ended'"); n != 0 {
+		t.Errorf("%d workers that ended are kept longer than the retention", n)
+	}
+}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -45,6 +46,75 @@ func TestARescueTakesTheJobsOfALostWorkerUncharged(t *testing.T) {
 	again := held(t, live, ids[:2], "a")
 	if again[0].Attempt != 1 || again[0].Losses != 1 {
 		t.Errorf("claimed again as attempt %d with %d losses", again[0].Attempt, again[0].Losses)
+	}
+}
+
+// setBack makes it seem that the database's clock has been set back by an hour
+// since an epoch was heard of last.
+func (f *fixture) setBack(t testing.TB, q *store.Queue) {
+	t.Helper()
+	if n := f.exec(t, "UPDATE {schema}.workers SET heartbeat_at = heartbeat_at + interval '1 hour', lease_until = lease_until + interval '1 hour' WHERE id = $1", q.Epoch()); n != 1 {
+		t.Fatalf("changed %d epochs", n)
+	}
+}
+
+func TestAClockThatWasSetBackHoldsTheJobsOfADeadWorkerForALeaseAtMost(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	dead, rescuer := f.epoch(t, func(o *store.QueueOptions) { o.Lease = 2 * time.Second }), f.epoch(t)
+	ids := f.enqueue(t, store.NewJob{Kind: "a"})
+	held(t, dead, ids, "a")
+	f.setBack(t, dead)
+	rescue(t, rescuer, 0) // the lease may run yet
+	const left = "SELECT extract(epoch FROM lease_until - clock_timestamp())::float8 FROM {schema}.workers WHERE id = $1"
+	if seconds := get[float64](t, f, left, dead.Epoch()); seconds > 2 {
+		t.Errorf("the lease of the dead worker lasts %v s more, want 2 at most", seconds)
+	}
+	eventually(t, "the lease is over", func() bool { return get[float64](t, f, left, dead.Epoch()) < 0 })
+	rescue(t, rescuer, 1)
+}
+
+func TestAClockThatWasSetBackTakesNothingFromALiveWorker(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	live, rescuer := f.epoch(t), f.epoch(t)
+	ids := f.enqueue(t, store.NewJob{Kind: "a"}, store.NewJob{Kind: "a"})
+	held(t, live, ids, "a")
+	f.setBack(t, live)
+	for range 3 {
+		rescue(t, rescuer, 0)
+	}
+	if err := live.Renew(t.Context(), false); err != nil {
+		t.Errorf("the live worker cannot renew its lease: %v", err)
+	}
+	rescue(t, rescuer, 0)
+	workers, err := f.Live(t.Context())
+	if err != nil || len(workers) != 2 {
+		t.Errorf("%d workers live, error %v; want both", len(workers), err)
+	}
+	for _, id := range ids {
+		if row := f.job(t, id); row.State != understudy.StateRunning || row.Losses != 0 {
+			t.Errorf("job %d is %s with %d losses", id, row.State, row.Losses)
+		}
+	}
+}
+
+func TestAWorkerIsNotLiveByALeaseOfBeforeTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	dead := f.epoch(t)
+	f.setBack(t, dead)
+	live, err := f.Live(t.Context())
+	if err != nil || len(live) != 0 {
+		t.Errorf("live are %+v, error %v", live, err)
+	}
+	counts, err := f.LiveWorkers(t.Context())
+	if err != nil || len(counts) != 0 {
+		t.Errorf("live by role are %+v, error %v", counts, err)
+	}
+	all, err := f.Workers(t.Context(), 10)
+	if err != nil || len(all) != 1 || all[0].Live {
+		t.Errorf("workers are %+v, error %v", all, err)
 	}
 }
 

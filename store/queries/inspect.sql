@@ -12,10 +12,17 @@ SELECT {schema}.cancel($1);
 SELECT {schema}.retry($1);
 
 -- name: job
+-- Where an id was given twice, the job that is not finished, or was enqueued last.
 SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
        created_at, attempted_at, finalized_at, coalesce(worker_id::text, '') AS worker_id, coalesce(worker_version, '') AS worker_version,
        coalesce(worker_role, '') AS worker_role, attempts, result, coalesce(last_error, '') AS last_error, cancel_requested
-FROM {schema}.jobs WHERE id = $1;
+FROM {schema}.jobs WHERE id = $1
+ORDER BY finalized_at IS NOT NULL, created_at DESC LIMIT 1;
+
+-- name: ids_given
+-- The id that was given last, and the largest that there is. What is enqueued meanwhile is in the first alone: a sequence is read as it is by then.
+SELECT (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {schema}.open_jobs_id_seq),
+    coalesce(greatest((SELECT max(id) FROM {schema}.open_jobs), (SELECT max(id) FROM {schema}.finished_jobs)), 0);
 
 -- name: jobs
 SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
@@ -29,8 +36,9 @@ ORDER BY id DESC LIMIT $5;
 SELECT queue, kind, state, count, due FROM {schema}.job_counts ORDER BY queue, kind, state;
 
 -- name: workers
+-- A heartbeat in the future is of before the clock was set back: here and below such a worker is not live until it renews its lease.
 SELECT id::text AS id, pod, version, role, template_hash, state, started_at, heartbeat_at, lease_until, ended_at,
-       state IN ('serving', 'draining') AND lease_until > now() AS live
+       state IN ('serving', 'draining') AND lease_until > now() AND heartbeat_at < now() + interval '1 second' AS live
 FROM {schema}.workers ORDER BY started_at DESC LIMIT $1;
 
 -- name: due
@@ -67,7 +75,7 @@ SELECT 'finished', state, sum(jobs)::bigint FROM {schema}.finished_counts GROUP 
 
 -- name: live_workers
 SELECT role, count(*) AS workers FROM {schema}.workers
-WHERE state IN ('serving', 'draining') AND lease_until > now() GROUP BY role;
+WHERE state IN ('serving', 'draining') AND lease_until > now() AND heartbeat_at < now() + interval '1 second' GROUP BY role;
 
 -- name: lacking_grants
 -- What a worker does to our tables itself; what it calls has its owner's rights.

@@ -1,6 +1,15 @@
 -- name: expire
 -- FOR UPDATE waits for no claim and lets none slip by: one that is under way keeps the row, and the next round takes it.
-WITH expired AS (
+-- A heartbeat in the future is one by a clock that was set back since, and so is the end of its lease. That lease counts
+-- from now, as if it had just been renewed; a worker that lives renews it before it is over.
+WITH ahead AS (
+    SELECT id FROM {schema}.workers
+    WHERE state IN ('serving', 'draining') AND heartbeat_at > clock_timestamp() + interval '1 second'
+    FOR NO KEY UPDATE SKIP LOCKED
+), clamped AS (
+    UPDATE {schema}.workers w SET heartbeat_at = clock_timestamp(), lease_until = clock_timestamp() + (w.lease_until - w.heartbeat_at)
+    FROM ahead a WHERE w.id = a.id
+), expired AS (
     SELECT id FROM {schema}.workers
     WHERE state IN ('serving', 'draining') AND lease_until < clock_timestamp()
     FOR UPDATE SKIP LOCKED
