@@ -32,8 +32,12 @@ type Status struct {
 	Serving Place `json:"serving"`
 	// EpochSince is when the epoch under way began.
 	EpochSince time.Time `json:"epoch_since,omitzero"`
-	// Problem says what stands in the way of serving; empty when nothing does.
+	// Problem says what is wrong: what stands in the way of serving, or what else
+	// somebody should mend. Empty when nothing is.
 	Problem string `json:"problem,omitempty"`
+	// Refused says that Target must not be served as it is configured: it is the
+	// same place as a target that comes before it.
+	Refused bool `json:"refused,omitempty"`
 	// Unreadable says that the pod files could not be read for longer than the grace.
 	Unreadable bool `json:"unreadable,omitempty"`
 }

@@ -278,14 +278,24 @@ func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	}
 }
 
-func TestTwoTargetsThatAreOnePlaceAreRefused(t *testing.T) {
+func TestWhereTwoTargetsAreOnePlaceProductionIsWorkedOnAndThePreviewClaimsNothing(t *testing.T) {
 	t.Parallel()
 	th := newTheatre(t)
 	p := th.start("a", "active", "--targets.preview.schema="+th.production)
-	if code := p.exit(); code != 1 || !p.log.contains("are one place") {
-		t.Errorf("exit code %d, want 1 and the reason\n%s", code, p.log)
+	p.serves(th.production, "active")
+	p.until("it says so", func() bool { return p.log.contains("are one place") })
+	q := th.start("b", "preview", "--targets.preview.schema="+th.production)
+	q.until("it says so", func() bool { return q.log.contains("are one place") })
+	th.enqueue(th.production, "slow", 20, 0)
+	th.untilDone(th.production)
+	if others := ask[int](th, "SELECT count(*) FROM {production}.workers WHERE pod <> $1", p.name); others != 0 {
+		t.Errorf("%d epochs of the preview in production's schema", others)
 	}
-	if password := "password"; strings.Contains(p.log.String(), password+"=") {
-		t.Error("the log holds a password")
+	p.role("preview")
+	th.until("production is left", "SELECT NOT EXISTS (SELECT FROM {production}.workers WHERE state IN ('serving', 'draining'))")
+	p.role("active")
+	p.serves(th.production, "active")
+	if password := "password"; strings.Contains(p.log.String()+q.log.String(), password+"=") {
+		t.Error("a log holds a password")
 	}
 }

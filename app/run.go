@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -149,16 +147,9 @@ func (p *process) work(ctx, group context.Context) error {
 	return err
 }
 
-// targets are the configured targets as they stand now, for comparison; one
-// that cannot be read now is left out.
+// targets are the configured targets as they stand now, for comparison.
 func (p *process) targets() []reload.Target {
-	var all []reload.Target
-	for _, name := range slices.Sorted(maps.Keys(p.config.Targets)) {
-		if target, err := reload.ReadTarget(p.config, name, p.watcher.Health().Labels); err == nil {
-			all = append(all, target)
-		}
-	}
-	return all
+	return reload.Targets(p.config, p.watcher.Health().Labels)
 }
 
 // checkHandlers finds mistakes in the handlers' settings before any epoch.

@@ -53,6 +53,10 @@ func TestReadiness(t *testing.T) {
 			understudy.Status{Phase: understudy.PhaseOpening, Role: "preview", Target: "preview", Problem: "no route to db.internal"},
 			200, `target "preview" is not served yet (opening), and http.ready_requires does not list it`,
 		},
+		"is refused a target that is not listed, for it is another's place": {
+			understudy.Status{Phase: understudy.PhaseOpening, Role: "preview", Target: "preview", Refused: true, Problem: "one place at db.internal"},
+			503, `target "preview" is the same place as another target, and must not be served`,
+		},
 		"drains another target for a listed one": {
 			understudy.Status{Phase: understudy.PhaseDraining, Role: "active", Target: "production", Serving: preview},
 			503, `target "production" is wanted as "active" and not served yet (draining)`,

@@ -1,10 +1,13 @@
 package reload
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -189,4 +192,36 @@ func (d *dsnFiles) err() error {
 		errs = append(errs, d.errs[file])
 	}
 	return errors.Join(errs...)
+}
+
+// Targets are all targets of the configuration as they stand now. Where two turn
+// out to be one place, the first of them is served: that of the role active, that
+// of stable, others, and previews last. Of one that cannot be read now only Name
+// is set.
+func Targets(cfg Config, labels map[string]string) []Target {
+	names := slices.SortedFunc(maps.Keys(cfg.Targets), func(a, b string) int {
+		return cmp.Or(cmp.Compare(cfg.rank(a), cfg.rank(b)), cmp.Compare(a, b))
+	})
+	all := make([]Target, len(names))
+	for i, name := range names {
+		target, err := ReadTarget(cfg, name, labels)
+		if err != nil {
+			target = Target{Name: name}
+		}
+		all[i] = target
+	}
+	return all
+}
+
+// rank is where a target stands among those that may be one place.
+func (c Config) rank(name string) int {
+	switch {
+	case c.Roles["active"] == name:
+		return 0
+	case c.Roles["stable"] == name:
+		return 1
+	case !strings.HasPrefix(name, "preview"):
+		return 2
+	}
+	return 3
 }

@@ -15,6 +15,7 @@ type epoch struct {
 	since    time.Time
 	grace    time.Duration
 	cancel   context.CancelFunc
+	refused  bool       // its place turned out to be another target's
 	done     chan error // receives once, when Serve has returned
 
 	drained time.Time        // when the drain began; zero while it serves
@@ -38,6 +39,10 @@ func (r *run) startEpoch(p *place) *epoch {
 		}
 		e.done <- err
 	}()
+	if r.Targets != nil {
+		target := p.target // follow changes it
+		r.tasks.Go(func() { r.keepComparing(ctx, p, target) })
+	}
 	return e
 }
 

@@ -54,8 +54,9 @@ type Options struct {
 	// Prepare makes a target ready once it is connected: migrations, above all.
 	// It is called again, after a while, until it returns nil. nil for nothing to do.
 	Prepare func(ctx context.Context, pool *pgxpool.Pool, target reload.Target) error
-	// Targets lists the other targets that are configured, so that two names
-	// for one place are found out. nil for none.
+	// Targets lists the targets that are configured, as they stand now, so that two
+	// names for one place are found out: the first of them is served, and no other.
+	// Of one that cannot be read only Name is set. nil for no comparison.
 	Targets func() []reload.Target
 	// Lease is how long the server lets a session of ours idle inside a
 	// transaction. 0 for no limit.

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy/reload"
@@ -25,8 +23,9 @@ type place struct {
 	pool   *pgxpool.Pool
 	dsn    *atomic.Pointer[reload.Secret] // by which new connections are made
 	met    *standbys                      // by the pool, and by those that are derived from it
-	// where identifies the server, database and schema, whatever the DSN says.
-	where string
+	where  identity                       // when it was opened
+	// notice is what is wrong with the place, which is served all the same; nil for nothing.
+	notice error
 }
 
 // open makes the pool of a target and connects to it. The tracer, nil for none, is
@@ -82,22 +81,6 @@ func setDefault(params map[string]string, name, value string) {
 	if _, given := params[name]; !given {
 		params[name] = value
 	}
-}
-
-// identify asks the server which it is. A managed server may not tell its
-// system identifier; its address and start tell it apart then.
-func identify(ctx context.Context, pool *pgxpool.Pool, schema string) (string, error) {
-	var server, database string
-	err := pool.QueryRow(ctx, "SELECT system_identifier::text, current_database() FROM pg_control_system()").Scan(&server, &database)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == "42501" { // insufficient_privilege
-		err = pool.QueryRow(ctx, "SELECT concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time()), current_database()").
-			Scan(&server, &database)
-	}
-	if err != nil {
-		return "", err
-	}
-	return strings.Join([]string{server, database, schema}, "\x00"), nil
 }
 
 // follow lets new connections use the target's login of now.

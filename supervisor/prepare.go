@@ -3,9 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/understudy-worker/understudy/reload"
@@ -16,10 +14,6 @@ const (
 	firstPause = 200 * time.Millisecond
 	lastPause  = time.Second
 )
-
-// otherTimeout bounds how long a target waits for another to say where it is:
-// a database that is down must not hold up the one that is needed.
-const otherTimeout = time.Second
 
 // preparation opens one target in the background.
 type preparation struct {
@@ -59,7 +53,7 @@ func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, er
 			}
 			return place, err
 		}
-		r.status.problem(target, err.Error())
+		r.status.problem(target, err)
 		r.Log.Warn("target is not ready", "target", target.Name, "schema", target.Schema, "err", err, "retry_in", pause.String())
 		if !wait(ctx, pause/2+rand.N(pause)) {
 			return nil, nil
@@ -69,13 +63,16 @@ func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, er
 }
 
 // openOnce connects to the target, makes sure that no other target is the same
-// place, and has it made ready.
+// place and served before it, and has it made ready.
 func (r *run) openOnce(ctx context.Context, target reload.Target) (*place, error) {
 	p, err := open(ctx, target, r.Lease, r.Tracer)
 	if err != nil {
 		return nil, err
 	}
-	err = r.apart(ctx, p)
+	var found *SamePlaceError
+	if err = r.apart(ctx, connected{target, p.pool, p.where}); errors.As(err, &found) && !found.Refused {
+		p.notice, err = err, nil
+	}
 	if err == nil && r.Prepare != nil {
 		err = r.Prepare(ctx, p.pool, target)
 	}
@@ -84,80 +81,6 @@ func (r *run) openOnce(ctx context.Context, target reload.Target) (*place, error
 		return nil, err
 	}
 	return p, nil
-}
-
-// apart makes sure that the place has no other target's name. Targets that do
-// not answer in time are compared when they do: before they are served.
-func (r *run) apart(ctx context.Context, p *place) error {
-	r.places.note(p.target, p.where)
-	if r.Targets != nil {
-		var asking sync.WaitGroup
-		for _, other := range r.Targets() {
-			if other.Name != p.target.Name && !r.places.knows(other) {
-				asking.Go(func() { r.ask(ctx, other) })
-			}
-		}
-		asking.Wait()
-	}
-	if twin := r.places.twin(p.target.Name, p.where); twin != "" {
-		return Fatal(fmt.Errorf("targets %q and %q are one place: the same server, database and schema %q; give each a schema or a server of its own",
-			p.target.Name, twin, p.target.Schema))
-	}
-	return nil
-}
-
-// ask finds out where another target is, if it answers.
-func (r *run) ask(ctx context.Context, other reload.Target) {
-	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
-	defer cancel()
-	p, err := open(ctx, other, 0, nil)
-	if err != nil {
-		if !errors.Is(err, context.Canceled) {
-			r.Log.Debug("another target does not answer", "target", other.Name, "err", err)
-		}
-		return
-	}
-	p.pool.Close()
-	r.places.note(other, p.where)
-}
-
-// places remembers where targets are, by their configuration.
-type places struct {
-	mu    sync.Mutex
-	known map[reload.Target]string
-}
-
-func (k *places) note(target reload.Target, where string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.known == nil {
-		k.known = map[reload.Target]string{}
-	}
-	for old := range k.known { // its configuration of before counts no more
-		if old.Name == target.Name {
-			delete(k.known, old)
-		}
-	}
-	k.known[target] = where
-}
-
-func (k *places) knows(target reload.Target) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_, known := k.known[target]
-	return known
-}
-
-// twin is the name of another target that is at the same place, if one is.
-func (k *places) twin(name, where string) string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for other, there := range k.known {
-		if other.Name != name && there == where {
-			return other.Name
-		}
-	}
-	return ""
 }
 
 // wait pauses and says whether ctx lasted.

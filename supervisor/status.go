@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ type status struct {
 	mu  sync.Mutex
 	now understudy.Status
 	// obstacle is why obstacleTarget could not be served when it was last tried.
-	obstacle       string
+	obstacle       error
 	obstacleTarget reload.Target
 }
 
@@ -35,13 +36,19 @@ func (s *status) set(change func(now *understudy.Status)) {
 }
 
 // problem notes what keeps a target from being opened.
-func (s *status) problem(target reload.Target, why string) {
+func (s *status) problem(target reload.Target, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.obstacle, s.obstacleTarget = why, target
 	if s.now.Target == target.Name {
-		s.now.Problem = why
+		s.now.Problem, s.now.Refused = why.Error(), isRefusal(why)
 	}
+}
+
+// isRefusal says whether a target is not to be served as it is configured.
+func isRefusal(err error) bool {
+	var found *SamePlaceError
+	return errors.As(err, &found) && found.Refused
 }
 
 // report brings the status up to date with the run.
@@ -50,9 +57,12 @@ func (r *run) report() {
 	r.status.set(func(now *understudy.Status) {
 		now.Phase = r.phase()
 		now.Role, now.Target = wanted.Role, wanted.Target.Name
-		now.Problem, now.Unreadable = wanted.Problem, wanted.Unreadable
-		if now.Phase == understudy.PhaseOpening && r.status.obstacleTarget == wanted.Target {
-			now.Problem = r.status.obstacle
+		now.Problem, now.Unreadable, now.Refused = wanted.Problem, wanted.Unreadable, false
+		switch {
+		case now.Phase == understudy.PhaseOpening && r.status.obstacle != nil && r.status.obstacleTarget == wanted.Target:
+			now.Problem, now.Refused = r.status.obstacle.Error(), isRefusal(r.status.obstacle)
+		case now.Phase == understudy.PhaseServing && r.epoch.place.notice != nil:
+			now.Problem = r.epoch.place.notice.Error()
 		}
 		now.Serving, now.EpochSince = understudy.Place{}, time.Time{}
 		if r.epoch != nil {

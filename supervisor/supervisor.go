@@ -48,7 +48,7 @@ const closeTimeout = 5 * time.Second
 // which it returns nil. Any error means that the process has to end.
 func (s *Supervisor) Run(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &run{Supervisor: s, background: background, failed: make(chan error, 1)}
+	r := &run{Supervisor: s, background: background, failed: make(chan error, 1), compared: make(chan compared)}
 	err := r.loop(ctx)
 	cancel()
 	err = r.close(err)
@@ -66,6 +66,7 @@ type run struct {
 	tasks      sync.WaitGroup  // preparations, and pools that are closing
 	failed     chan error      // shared: errors of tasks that the process cannot outlive
 	places     places          // shared
+	compared   chan compared   // shared: what keepComparing found
 
 	wanted   reload.Snapshot
 	changed  time.Time // when wanted last changed
@@ -107,6 +108,8 @@ func (r *run) loop(ctx context.Context) error {
 		case <-r.epochOverdue():
 			return fmt.Errorf("target %q: its work did not end within the drain timeout of %s and %s more: the process has to end",
 				r.epoch.env.Target, r.epoch.env.DrainTimeout, r.Grace)
+		case result := <-r.compared:
+			r.heed(result)
 		case err := <-r.failed:
 			return r.abandon(err)
 		case <-r.resting:
@@ -192,10 +195,36 @@ func (r *run) opened(result prepared) error {
 	return result.err
 }
 
+// heed ends an epoch whose place turned out to be another target's, which comes
+// before it. Where the other one has to give way, it notes that.
+func (r *run) heed(result compared) {
+	e, found := r.epoch, result.found
+	if e == nil || e.place != result.place || !e.drained.IsZero() {
+		return
+	}
+	switch {
+	case found == nil:
+		e.place.notice = nil
+	case found.Refused:
+		r.Log.Error("the target must not be served", "target", e.env.Target, "role", e.env.Role, "err", found)
+		r.status.problem(e.place.target, found)
+		e.refused = true
+		e.drain()
+	default:
+		if before := e.place.notice; before == nil || before.Error() != found.Error() {
+			r.Log.Warn("another target will not be served", "err", found)
+		}
+		e.place.notice = found
+	}
+}
+
 // begin starts an epoch on the place that is ready.
 func (r *run) begin() {
 	r.epoch = r.startEpoch(r.ready)
 	r.ready = nil
+	if notice := r.epoch.place.notice; notice != nil {
+		r.Log.Warn("another target will not be served", "err", notice)
+	}
 	r.observe("swap", time.Since(r.changed))
 	r.logEpoch("epoch begins")
 }
@@ -217,7 +246,7 @@ func (r *run) ended(err error) error {
 			r.Log.Error("epoch ended with an error", "target", e.env.Target, "role", e.env.Role, "err", err)
 		}
 	}
-	if samePlace(e.place.target, r.wanted.Target) {
+	if samePlace(e.place.target, r.wanted.Target) && !e.refused {
 		r.ready = e.place
 	} else {
 		r.closePool(e.place)
@@ -233,7 +262,7 @@ func (r *run) rest(e *epoch, err error) {
 	}
 	r.pause = min(max(2*r.pause, firstPause), lastPause)
 	r.resting = time.After(r.pause)
-	r.status.problem(e.place.target, err.Error())
+	r.status.problem(e.place.target, err)
 	r.Log.Error("epoch ended before its time", "target", e.env.Target, "role", e.env.Role, "err", err, "retry_in", r.pause.String())
 }
 

@@ -385,29 +385,6 @@ func TestATargetThatOpensIsOpenedAnewForAnotherDSNForMigrations(t *testing.T) {
 	s.serving("preview", "preview")
 }
 
-func TestTwoTargetsThatAreOnePlaceEndTheProcess(t *testing.T) {
-	t.Parallel()
-	dsn := pgtest.DSN(t)
-	twin := snapshot("preview", "preview", named(dsn, "another")).Target
-	twin.Schema = "production"
-	s := perform(t, untilDone, func(o *supervisor.Options) {
-		o.Targets = func() []reload.Target { return []reload.Target{twin} }
-	})
-	s.want(snapshot("active", "production", dsn))
-	select {
-	case err := <-s.result:
-		s.result <- err
-		if err == nil || !strings.Contains(err.Error(), `"production" and "preview" are one place`) {
-			t.Errorf("ended with %v", err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the process went on")
-	}
-	if got := s.history(); len(got) != 0 {
-		t.Errorf("it served: %v", got)
-	}
-}
-
 func TestAnUnreachableOtherTargetDoesNotHoldUpTheOneThatIsNeeded(t *testing.T) {
 	t.Parallel()
 	other := snapshot("preview", "preview", "postgres://nobody@127.0.0.1:1/none").Target

@@ -57,7 +57,7 @@ func lead(ctx context.Context, config reload.Config, log *slog.Logger) error {
 	s, err := supervisor.New(supervisor.Options{
 		Snapshots: watcher.Snapshots(), Version: config.Version,
 		Prepare: q.prepare, Serve: q.serve, Log: log,
-		Targets: func() []reload.Target { return targets(config, watcher.Health().Labels) },
+		Targets: func() []reload.Target { return reload.Targets(config, watcher.Health().Labels) },
 	})
 	if err != nil {
 		return err
@@ -68,16 +68,4 @@ func lead(ctx context.Context, config reload.Config, log *slog.Logger) error {
 	defer cancel()
 	watching.Go(func() { _ = watcher.Run(ctx) }) // returns nil, when ctx ends
 	return s.Run(ctx)
-}
-
-// targets are the configured targets as they stand now, so that the supervisor
-// finds out when two names are one place. One that cannot be read is left out.
-func targets(config reload.Config, labels map[string]string) []reload.Target {
-	var all []reload.Target
-	for name := range config.Targets {
-		if target, err := reload.ReadTarget(config, name, labels); err == nil {
-			all = append(all, target)
-		}
-	}
-	return all
 }

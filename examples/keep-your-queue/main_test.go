@@ -4,7 +4,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -126,13 +125,12 @@ func TestPodsThatRaceMigrateANewPreviewOnce(t *testing.T) {
 	first.sent("preview", 40)
 }
 
-func TestTwoNamesForOneSchemaAreRefused(t *testing.T) {
+func TestAPreviewThatIsProductionsSchemaIsNotServed(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)
-	p.role("preview")
-	err := run(t.Context(), []string{"--podinfo.dir=" + p.volume.Dir(), "--targets.preview.schema=production",
-		"--targets.production.dsn=" + p.dsn, "--targets.preview.dsn=" + p.dsn}, nil, &p.log)
-	if err == nil || !strings.Contains(err.Error(), "are one place") {
-		t.Errorf("error %v, want one that says that both are one place", err)
-	}
+	p.migrate("production")
+	p.start("preview", "--targets.preview.schema=production")
+	p.until("it says so", func() bool { return p.log.count("are one place") > 0 })
+	p.role("active")
+	p.until("production is served", func() bool { return p.log.count("River client started") == 1 })
 }
