@@ -22,6 +22,8 @@ import (
 const (
 	// maxCount is how many jobs one request enqueues at the most.
 	maxCount = 10_000
+	// maxOrderBytes is what a request may have: a job's args, escaped.
+	maxOrderBytes = 4 << 20
 	// maxArgsBytes bounds the arguments of all jobs of one request together.
 	maxArgsBytes = 16 << 20
 	// enqueueTimeout bounds how long a request waits for the database.

@@ -41,7 +41,7 @@ func (t *Tester) routes() []web.Route {
 		{Method: "GET", Path: "/{$}", Serve: t.index},
 		{Method: "GET", Path: "/events", Serve: t.live.ServeHTTP},
 		{Method: "GET", Path: "/api/status", Serve: t.status},
-		{Method: "POST", Path: "/enqueue", Serve: t.enqueue},
+		{Method: "POST", Path: "/enqueue", Serve: t.enqueue, MaxBody: maxOrderBytes},
 		{Method: "GET", Path: "/health/live", Serve: t.healthy, Open: true},
 		{Method: "GET", Path: "/version", Serve: t.version, Open: true},
 	}

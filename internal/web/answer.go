@@ -2,7 +2,6 @@ package web
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -44,15 +43,11 @@ type refusal struct{ Title, Why string }
 // ReadForm reads the fields of a request's body into its PostForm. Where they
 // cannot be read it answers, and returns false.
 func ReadForm(w http.ResponseWriter, r *http.Request) bool {
-	err := r.ParseForm()
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		Refuse(w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", large.Limit))
-	case err != nil:
+	if err := r.ParseForm(); err != nil {
 		Refuse(w, r, http.StatusBadRequest, "the form cannot be read: "+err.Error())
+		return false
 	}
-	return err == nil
+	return true
 }
 
 // Fail answers 500 without a word of what went wrong, which goes to the log.

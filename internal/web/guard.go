@@ -37,7 +37,7 @@ func (s *site) admit(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	case bears(r, token), loggedIn(r, token):
 		next.ServeHTTP(w, r.WithContext(withVisit(r.Context(), &visit{site: s, request: r, session: !bears(r, token)})))
 	case r.Method == http.MethodGet && WantsPage(r):
-		http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+		http.Redirect(w, r, "/login?next="+url.QueryEscape(local(r.URL.RequestURI())), http.StatusSeeOther)
 	default:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="understudy"`)
 		why := "a bearer token is needed: send the one in http.token_file"

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -31,22 +32,58 @@ func (p pipes) Close() error {
 
 func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
-// serve runs a server until the test ends, and returns a client's connection.
-func serve(t *testing.T, h http.Handler) net.Conn {
+// start runs a server until it is ended.
+func start(t *testing.T, h http.Handler) (listener pipes, end func()) {
 	t.Helper()
 	listener, served := make(pipes), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { served <- web.Serve(ctx, listener, h, slog.New(slog.DiscardHandler)) }()
-	here, there := net.Pipe()
-	listener <- there
-	t.Cleanup(func() {
-		_ = here.Close()
+	return listener, func() {
 		cancel()
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
+	}
+}
+
+// serve runs a server until the test ends, and returns a client's connection.
+func serve(t *testing.T, h http.Handler) net.Conn {
+	t.Helper()
+	listener, end := start(t, h)
+	here, there := net.Pipe()
+	listener <- there
+	t.Cleanup(func() {
+		_ = here.Close()
+		end()
 	})
 	return here
+}
+
+// dialled is a client's connection, and what it was sent until its end.
+type dialled struct {
+	conn  net.Conn
+	said  bytes.Buffer
+	ended chan struct{}
+}
+
+func dial(listener pipes) *dialled {
+	here, there := net.Pipe()
+	listener <- there
+	d := &dialled{conn: here, ended: make(chan struct{})}
+	go func() {
+		defer close(d.ended)
+		_, _ = io.Copy(&d.said, here)
+	}()
+	return d
+}
+
+func (d *dialled) closed() bool {
+	select {
+	case <-d.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // closedAfter reads until the server hangs up.

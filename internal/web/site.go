@@ -26,6 +26,9 @@ type Route struct {
 	Serve        http.HandlerFunc
 	// Open needs no token. Its path has no wildcards.
 	Open bool
+	// MaxBody is how many bytes the body of a request may have; 0 for those of a
+	// small form.
+	MaxBody int64
 }
 
 // site answers the requests. It is immutable.
@@ -40,12 +43,12 @@ func New(o Options) http.Handler {
 	s := &site{Options: o, open: map[string]bool{}}
 	mux := http.NewServeMux()
 	for _, r := range append(s.own(), s.changes()...) {
-		mux.HandleFunc(r.Method+" "+r.Path, r.Serve)
+		mux.HandleFunc(r.Method+" "+r.Path, r.afterBody())
 		if r.Open {
 			s.open[r.Method+" "+r.Path] = true
 		}
 	}
-	return headers(sameSite(bounded(s.guard(inWords(mux)))))
+	return headers(sameSite(s.guard(inWords(mux))))
 }
 
 // inWords has a browser told on a page what the mux says on a line: that there is
@@ -91,12 +94,12 @@ func (s *site) isOpen(r *http.Request) bool {
 // own are the routes that every site has.
 func (s *site) own() []Route {
 	routes := []Route{
-		{"GET", "/login", s.loginPage, true},
-		{"POST", "/login", s.login, true},
-		{"POST", "/logout", s.logout, true},
+		{Method: "GET", Path: "/login", Serve: s.loginPage, Open: true},
+		{Method: "POST", Path: "/login", Serve: s.login, Open: true},
+		{Method: "POST", Path: "/logout", Serve: s.logout, Open: true},
 	}
 	for path, a := range assets {
-		routes = append(routes, Route{"GET", path, a.ServeHTTP, true})
+		routes = append(routes, Route{Method: "GET", Path: path, Serve: a.ServeHTTP, Open: true})
 	}
 	return routes
 }
@@ -156,16 +159,6 @@ func rebound(r *http.Request) bool {
 		name = host
 	}
 	return !strings.EqualFold(name, "localhost") && net.ParseIP(strings.Trim(name, "[]")) == nil
-}
-
-// maxBodyBytes is what a request's body may have: a job's args, escaped.
-const maxBodyBytes = 4 << 20
-
-func bounded(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
-		next.ServeHTTP(w, r)
-	})
 }
 
 // WantsPage says whether a request is a browser's for a page, not a program's.
