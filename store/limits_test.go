@@ -48,6 +48,61 @@ var limits = []struct {
 		store.NewJob{Kind: "a", Args: json.RawMessage(`[1e130000]`)}, "args "},
 }
 
+// written are JSON that takes few bytes as jsonb and many as text, and whether it
+// fits: seven numbers are 917,518 bytes, nine more than a mebibyte.
+var written = []struct {
+	sql  string
+	fits bool
+}{
+	{`'[1e131071, 1e131071, 1e131071, 1e131071, 1e131071, 1e131071, 1e131071]'`, true},
+	{`'{"a": {"b": [-1e131071, 1e131071, 1e131071, 1e131071]}, "c": [1e131071, 1e131071, 1e131071]}'`, true},
+	{`(SELECT jsonb_agg(1e131071 + g - g) FROM generate_series(1, 8) g)`, false},
+	{`(SELECT jsonb_agg(1e131071::numeric) || jsonb_build_array(repeat('x', 100000)) FROM generate_series(1, 7) g)`, true},
+	{`(SELECT jsonb_agg(1e131071::numeric) || jsonb_build_array(repeat('x', 200000)) FROM generate_series(1, 7) g)`, false},
+	{`(SELECT jsonb_object_agg(g, -1e131071::numeric) FROM generate_series(1, 60000) g)`, false},
+	{`(SELECT jsonb_agg(round(1.0, 16383)) FROM generate_series(1, 58) g)`, true},
+	{`(SELECT jsonb_agg(round(0.0, 16383)) FROM generate_series(1, 63) g)`, true},
+	{`(SELECT jsonb_agg(round(0.0, 16383)) FROM generate_series(1, 65) g)`, false},
+	{`(SELECT jsonb_agg(1e-16383::numeric) FROM generate_series(1, 60000) g)`, false},
+	{`(SELECT jsonb_agg(1e39::numeric) FROM generate_series(1, 20000) g)`, true},
+	{`(SELECT jsonb_agg(1e1000::numeric) FROM generate_series(1, 1000) g)`, true},
+	{`(SELECT jsonb_agg(1e1000::numeric) FROM generate_series(1, 1100) g)`, false},
+	{`(SELECT jsonb_agg(0.5) FROM generate_series(1, 200000) g)`, true},
+	{`(SELECT jsonb_agg(0.5) FROM generate_series(1, 220000) g)`, false},
+	{`to_jsonb(repeat(chr(1), 174762))`, true},
+	{`to_jsonb(repeat(chr(1), 174763))`, false},
+}
+
+func TestWhatIsWrittenOutLongIsRefusedByWhatItTakesAsText(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	for _, c := range written {
+		for _, column := range []string{"args", "metadata"} {
+			_, err := f.pool.Exec(t.Context(), f.sql("SELECT {schema}.enqueue('a', "+column+" => "+c.sql+")"))
+			if c.fits && err != nil {
+				t.Errorf("%s as %s: %v", c.sql, column, err)
+			}
+			if !c.fits {
+				wantError(t, err, "enqueue: "+column+" has ")
+				wantError(t, err, "1048576")
+			}
+		}
+	}
+	if longest := get[int](t, f, "SELECT max(greatest(octet_length(args::text), octet_length(metadata::text))) FROM {schema}.open_jobs"); longest > 1<<20 {
+		t.Errorf("a job's JSON has %d bytes", longest)
+	}
+}
+
+func TestNumbersAreNotWrittenOutToTellHowLongTheyAre(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	const seven = "[1e131071, 1e131071, 1e131071, 1e131071, 1e131071, 1e131071, 1e131071]"
+	// As many as would be 18 GB of text: a server that writes it takes minutes.
+	tx := f.begin(t)
+	f.in(t, tx, "SET LOCAL statement_timeout = '30s'")
+	f.in(t, tx, "SELECT cardinality({schema}.enqueue_many(array_fill('a'::text, ARRAY[10000]), array_fill($1::jsonb, ARRAY[10000]), metadata => array_fill($1::jsonb, ARRAY[10000])))", seven)
+}
+
 func nested(depth int) json.RawMessage {
 	return json.RawMessage(strings.Repeat("[", depth) + strings.Repeat("]", depth))
 }
