@@ -186,19 +186,17 @@ func (m *migrator) up(ctx context.Context) (report migrationReport, err error) {
 	if err != nil {
 		return report, err
 	}
-	if report = newMigrationReport(m.target, before).since(before); before.Serves() && !before.DirtyAhead() {
-		return report, nil
-	}
-	if m.preparer.initial {
-		if report.Left, err = m.worked(ctx); err != nil || report.Left {
+	left := false
+	if m.preparer.initial && (!before.Serves() || before.DirtyAhead()) {
+		if left, err = m.worked(ctx); err != nil {
 			return report, err
 		}
 	}
-	if before.DirtyAhead() {
+	if before.DirtyAhead() && !left {
 		return report, fmt.Errorf("schema %q is %s: a later version's migration failed half-way or is under way; let that version's migrate up finish or repair it",
 			m.target.Schema, before)
 	}
-	if err := m.preparer.migrate(ctx, m.target); err != nil {
+	if err := m.preparer.migrate(ctx, m.target); err != nil { // also where nothing is behind: rights are set right each time
 		return report, m.failure(ctx, err)
 	}
 	after, err := m.inspect(ctx)
@@ -206,7 +204,7 @@ func (m *migrator) up(ctx context.Context) (report migrationReport, err error) {
 		return report, err
 	}
 	report = newMigrationReport(m.target, after).since(before)
-	report.Left = m.preparer.initial && !after.Serves() // a worker has begun meanwhile
+	report.Left = left || m.preparer.initial && !after.Serves() // a worker has begun meanwhile
 	return report, nil
 }
 

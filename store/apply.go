@@ -39,6 +39,9 @@ func (m *migration) apply(ctx context.Context, files fs.FS, table, searchPath st
 	if err := m.describe(ctx, table); err != nil {
 		return err
 	}
+	if err := m.guardVersions(ctx); err != nil { // default privileges open a new table to others
+		return err
+	}
 	if err := driver.Lock(); err != nil {
 		return plain(err)
 	}

@@ -43,6 +43,8 @@ const lockTimeout = "10s"
 // where it is missing. Any number of processes may call it at once: one
 // migrates while the others wait. A schema that is ahead and clean is left as
 // it is. A dirty one is made anew if it carries the mark, and an error otherwise.
+// Each time, nobody but their owner is left with the right to write the
+// tables that say how far the schema is.
 func Migrate(ctx context.Context, config *pgx.ConnConfig, options MigrateOptions) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -70,7 +72,7 @@ type migration struct {
 }
 
 func (m *migration) run(ctx context.Context) error {
-	if _, done, err := m.look(ctx); err != nil || done { // without a lock: nothing is left to do
+	if done, err := m.done(ctx); err != nil || done { // without a lock: nothing is left to do
 		return err
 	}
 	if err := m.checkSession(ctx); err != nil {
@@ -81,13 +83,28 @@ func (m *migration) run(ctx context.Context) error {
 	}
 	// Meanwhile others may have migrated it, and begun to work in it.
 	status, done, err := m.look(ctx)
-	if err != nil || done {
+	if err != nil {
+		return err
+	}
+	if done {
+		return m.guardVersions(ctx)
+	}
+	if err := m.checkExtensions(ctx); err != nil {
 		return err
 	}
 	if err := m.prepare(ctx, status); err != nil {
 		return err
 	}
 	return m.up(ctx)
+}
+
+// done says whether the schema is as it is to be.
+func (m *migration) done(ctx context.Context) (bool, error) {
+	if _, done, err := m.look(ctx); err != nil || !done {
+		return false, err
+	}
+	revokes, err := m.versionRevokes(ctx)
+	return len(revokes) == 0, err
 }
 
 // look says how far the schema is, and whether that is as far as it is to be brought.
