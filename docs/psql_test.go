@@ -84,8 +84,8 @@ func newWalk(t *testing.T, dsn string) *walk {
 		t.Fatal(err)
 	}
 	suffix := "_" + strings.ToLower(rand.Text())[:10]
+	pairs := []string{"DATABASE shop ", "DATABASE " + pgx.Identifier{config.Database}.Sanitize() + " "}
 	names := []string{"shop_producer", "shop_worker_too", "shop_worker", "shop_reader"} // the longer name first: it begins with the other
-	var pairs []string
 	for _, name := range names {
 		pairs = append(pairs, name, name+suffix)
 	}

@@ -21,16 +21,32 @@ type cast struct {
 	owner, production, preview, newcomer login
 	producer                             login
 	rename                               *strings.Replacer
+	logins                               string // the file that makes them
 }
 
-// withLogins is a theatre whose places have logins of their own, and whose
-// production was migrated by its owner.
+// withLogins is a theatre whose places have logins of their own, the preview's a
+// database of its own too, and whose production was migrated by its owner.
 func withLogins(t *testing.T, server *container.Postgres) (*theatre, *cast) {
 	t.Helper()
+	return stageLogins(t, server, func(th *theatre, c *cast) { c.makePreviewsDatabase(th) })
+}
+
+// withLoginsInOneDatabase is the same in one database.
+func withLoginsInOneDatabase(t *testing.T, server *container.Postgres) (*theatre, *cast) {
+	t.Helper()
+	return stageLogins(t, server, func(th *theatre, c *cast) {
+		th.do(execute(th.config(c.admin), c.document(t, "one-database.sql")))
+	})
+}
+
+// stageLogins follows the documents, and lets previews into their database.
+func stageLogins(t *testing.T, server *container.Postgres, previews func(th *theatre, c *cast)) (*theatre, *cast) {
+	t.Helper()
 	c := newCast()
-	t.Cleanup(func() { c.leave(t, server) }) // after the database, in which they own things
+	t.Cleanup(func() { c.leave(t, server) }) // after the databases, in which they own things
 	th := emptyTheatre(t, server, server)
 	c.enter(th)
+	previews(th, c)
 	th.production().login, th.preview().login = c.production, c.preview
 	return th, c
 }
@@ -39,7 +55,8 @@ func newCast() *cast {
 	suffix := "_" + strings.ToLower(rand.Text()[:10])
 	named := func(name string) login { return login{name + suffix, rand.Text()} }
 	c := &cast{
-		admin: named("understudy_admin"), owner: named("understudy_owner"), production: named("understudy_production"),
+		logins: "manifests/components/postgres/logins.sql",
+		admin:  named("understudy_admin"), owner: named("understudy_owner"), production: named("understudy_production"),
 		preview: named("understudy_preview"), newcomer: named("understudy_newcomer"), producer: named("shop_producer"),
 	}
 	var pairs []string
@@ -59,18 +76,28 @@ func (c *cast) all() []login {
 func (c *cast) enter(th *theatre) {
 	th.t.Helper()
 	pl := th.production()
-	superuser := pl.pool.Config().ConnConfig
-	th.do(execute(superuser, "CREATE ROLE "+c.admin.name+" LOGIN CREATEROLE PASSWORD '"+c.admin.password+"'"))
+	superuser := th.superuser()
+	th.do(execute(superuser, "CREATE ROLE "+c.admin.name+" LOGIN CREATEROLE CREATEDB PASSWORD '"+c.admin.password+"'"))
 	th.do(execute(superuser, "ALTER DATABASE "+pgx.Identifier{pl.database}.Sanitize()+" OWNER TO "+c.admin.name))
 	admin := th.config(c.admin)
-	th.do(execute(admin, c.rename.Replace(document(th.t, "manifests/components/postgres/logins.sql"))))
+	th.do(execute(admin, c.rename.Replace(document(th.t, c.logins))))
 	for _, who := range []login{c.owner, c.production, c.preview} {
 		th.do(setPassword(admin, who))
 	}
 	_, err := th.commandAs(c.owner, "migrate", "up", "--target=production")
 	th.do(err)
-	th.do(execute(admin, c.rename.Replace(block(th.t, "CREATE USER shop_producer;"))))
+	producer := strings.ReplaceAll(block(th.t, "CREATE USER shop_producer;"), "DATABASE shop ", "DATABASE "+pgx.Identifier{pl.database}.Sanitize()+" ")
+	th.do(execute(admin, c.rename.Replace(producer)))
 	th.do(setPassword(admin, c.producer))
+}
+
+// makePreviewsDatabase makes it, and has the theatre's previews there.
+func (c *cast) makePreviewsDatabase(th *theatre) {
+	th.t.Helper()
+	for statement := range strings.SplitSeq(c.document(th.t, "preview-database.sql"), "\n\n") { // not in a transaction
+		th.do(execute(th.config(c.admin), statement))
+	}
+	th.places["preview"] = newPlace(th.t, "preview", th.production().server, c.preview.name)
 }
 
 func setPassword(as *pgx.ConnConfig, who login) error {
@@ -88,18 +115,28 @@ func execute(as *pgx.ConnConfig, sql string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// leave drops the logins.
+// leave drops the previews' database and the logins.
 func (c *cast) leave(t *testing.T, server *container.Postgres) {
 	config, err := pgx.ParseConfig(server.DSN("postgres"))
 	if err != nil {
 		t.Error(err)
 		return
 	}
+	statements := []string{"DROP DATABASE IF EXISTS " + c.preview.name + " WITH (FORCE)"}
 	for _, who := range c.all() {
-		if err := execute(config, "DROP ROLE IF EXISTS "+who.name); err != nil {
+		statements = append(statements, "DROP ROLE IF EXISTS "+who.name)
+	}
+	for _, statement := range statements {
+		if err := execute(config, statement); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// document is one of the SQL files that people run, with the cast's names.
+func (c *cast) document(t *testing.T, name string) string {
+	t.Helper()
+	return c.rename.Replace(document(t, "manifests/components/postgres/"+name))
 }
 
 // document is a file of the documentation.
@@ -123,19 +160,33 @@ func block(t *testing.T, first string) string {
 	return first + statements
 }
 
-// config is how a login connects to the theatre's database.
+// superuser is how the server's superuser connects to production's database.
+func (th *theatre) superuser() *pgx.ConnConfig { return th.production().pool.Config().ConnConfig }
+
+// config is how a login connects to production's database.
 func (th *theatre) config(who login) *pgx.ConnConfig {
 	th.t.Helper()
-	pl := th.production()
+	return th.configOf(th.production(), who)
+}
+
+// configOf is how a login connects to a place's database.
+func (th *theatre) configOf(pl *place, who login) *pgx.ConnConfig {
+	th.t.Helper()
 	config, err := pgx.ParseConfig(pl.server.LoginDSN(who.name, who.password, pl.database))
 	th.do(err)
 	return config
 }
 
-// session is a connection of a login's.
+// session is a connection of a login's to production's database.
 func (th *theatre) session(who login) *pgx.Conn {
 	th.t.Helper()
-	conn, err := pgx.ConnectConfig(th.t.Context(), th.config(who))
+	return th.sessionIn(th.production(), who)
+}
+
+// sessionIn is a connection of a login's to a place's database.
+func (th *theatre) sessionIn(pl *place, who login) *pgx.Conn {
+	th.t.Helper()
+	conn, err := pgx.ConnectConfig(th.t.Context(), th.configOf(pl, who))
 	th.do(err)
 	th.t.Cleanup(func() { _ = conn.Close(context.Background()) }) // may have been terminated
 	return conn

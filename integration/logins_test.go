@@ -18,28 +18,38 @@ import (
 
 func TestAProgramWithThePreviewsLoginLeavesProductionAloneAndSaysWhy(t *testing.T) {
 	t.Parallel()
-	th, c := withLogins(t, container.Shared(t))
-	pl := th.production()
-	th.enqueue(pl, "effect", 3, 0)
-	before := th.everything(pl)
-	for _, args := range [][]string{
-		{"migrate", "up", "--target=production"}, {"migrate", "status", "--target=production"}, {"jobs", "list", "--target=production"},
-		{"jobs", "cancel", "1", "--target=production"}, {"enqueue", "note", "--target=production"}, {"workers", "--target=production"},
-	} {
-		if out, err := th.commandAs(c.preview, args...); err == nil || !strings.Contains(err.Error(), "permission denied") {
-			t.Errorf("%v: error %v, want that permission is denied; it printed %s", args, err, out)
-		}
+	for name, stage := range layouts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			th, c := stage(t, container.Shared(t))
+			pl := th.production()
+			th.enqueue(pl, "effect", 3, 0)
+			before := th.everything(pl)
+			for _, args := range [][]string{
+				{"migrate", "up", "--target=production"}, {"migrate", "status", "--target=production"}, {"jobs", "list", "--target=production"},
+				{"jobs", "cancel", "1", "--target=production"}, {"enqueue", "note", "--target=production"}, {"workers", "--target=production"},
+			} {
+				if out, err := th.commandAs(c.preview, args...); err == nil || !strings.Contains(err.Error(), "permission denied") {
+					t.Errorf("%v: error %v, want that permission is denied; it printed %s", args, err, out)
+				}
+			}
+			pl.login = c.preview
+			a := th.start("a", "active")
+			th.untilSays(a, "permission denied")
+			if a.Ready(t.Context()) {
+				t.Error("a worker that may not work is ready")
+			}
+			a.end()
+			if after := th.everything(pl); after != before {
+				t.Errorf("production has changed:\n%s\nbefore:\n%s", after, before)
+			}
+		})
 	}
-	pl.login = c.preview
-	a := th.start("a", "active")
-	th.untilSays(a, "permission denied")
-	if a.Ready(t.Context()) {
-		t.Error("a worker that may not work is ready")
-	}
-	a.end()
-	if after := th.everything(pl); after != before {
-		t.Errorf("production has changed:\n%s\nbefore:\n%s", after, before)
-	}
+}
+
+// layouts are the two ways in which previews may share a server with production.
+var layouts = map[string]func(t *testing.T, server *container.Postgres) (*theatre, *cast){
+	"two databases": withLogins, "one database": withLoginsInOneDatabase,
 }
 
 // untilSays waits until a pod's status tells all of this.
@@ -122,7 +132,11 @@ func TestOneLoginDoesNotSeeTheStatementsOfAnother(t *testing.T) {
 	const last = "SELECT query FROM pg_stat_activity WHERE pid = $1"
 	for who, sees := range map[login]bool{c.production: true, c.preview: false, c.producer: false} {
 		var query string
-		th.do(th.session(who).QueryRow(t.Context(), last, production.PgConn().PID()).Scan(&query))
+		pl := th.production()
+		if who == c.preview {
+			pl = th.preview()
+		}
+		th.do(th.sessionIn(pl, who).QueryRow(t.Context(), last, production.PgConn().PID()).Scan(&query))
 		if strings.Contains(query, "4111") != sees {
 			t.Errorf("%s sees %q", who.name, query)
 		}
@@ -131,7 +145,7 @@ func TestOneLoginDoesNotSeeTheStatementsOfAnother(t *testing.T) {
 
 func TestAForgedNotificationCostsALookAndChangesNothing(t *testing.T) {
 	t.Parallel()
-	th, c := withLogins(t, container.Shared(t))
+	th, c := withLoginsInOneDatabase(t, container.Shared(t))
 	pl := th.production()
 	a := th.start("a", "active")
 	th.untilServes(a, pl, "active")
@@ -153,7 +167,7 @@ func TestAForgedNotificationCostsALookAndChangesNothing(t *testing.T) {
 
 func TestAMigrationWhoseLockAnotherLoginHoldsSaysWhoAndEnds(t *testing.T) {
 	t.Parallel()
-	th, c := withLogins(t, container.Shared(t))
+	th, c := withLoginsInOneDatabase(t, container.Shared(t))
 	pl := th.production()
 	_, err := pl.pool.Exec(t.Context(), "UPDATE production.understudy_migrations SET version = 1")
 	th.do(err)

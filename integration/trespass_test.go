@@ -43,7 +43,7 @@ var trespasses = []string{
 
 func TestALoginCannotReadOrChangeWhatIsTheOthers(t *testing.T) {
 	t.Parallel()
-	th, c := withLogins(t, container.Shared(t))
+	th, c := withLoginsInOneDatabase(t, container.Shared(t))
 	_, err := th.commandAs(c.preview, "migrate", "up", "--target=preview")
 	th.do(err)
 	th.trespass(th.production(), c.preview, c.production, th.statements(th.production()))
@@ -118,22 +118,4 @@ func (th *theatre) everything(pl *place) (sum string) {
 		(SELECT n::text || obj_description(oid) FROM pg_namespace n WHERE oid = $1::regnamespace))`
 	th.do(pl.pool.QueryRow(th.t.Context(), sql, pgx.Identifier{pl.schema}.Sanitize()).Scan(&sum))
 	return sum
-}
-
-func TestANameWithoutASchemaDoesNotFindWhatAPreviewMade(t *testing.T) {
-	t.Parallel()
-	th, c := withLogins(t, container.Shared(t))
-	preview := th.session(c.preview)
-	for _, who := range []login{c.owner, c.production} {
-		trap := pgx.Identifier{who.name}.Sanitize() // where a login looks first, if it is not told otherwise
-		for _, statement := range []string{"CREATE SCHEMA " + trap, "CREATE TABLE " + trap + ".orders ()", "GRANT ALL ON SCHEMA " + trap + " TO PUBLIC"} {
-			_, err := preview.Exec(t.Context(), statement)
-			th.do(err)
-		}
-		var found bool
-		th.do(th.session(who).QueryRow(t.Context(), "SELECT to_regclass('orders') IS NOT NULL").Scan(&found))
-		if found {
-			t.Errorf("%s finds a table of the preview's", who.name)
-		}
-	}
 }

@@ -26,6 +26,7 @@ var mentions = []mention{
 	{"ScaledObject", "spec.triggers[].authenticationRef", "name", "TriggerAuthentication"},
 	{"TriggerAuthentication", "spec.secretTargetRef[]", "name", "Secret"},
 	{"Cluster", "spec.bootstrap.initdb.postInitApplicationSQLRefs.configMapRefs[]", "name", "ConfigMap"},
+	{"Cluster", "spec.bootstrap.initdb.secret", "name", "Secret"},
 	{"Cluster", "spec.managed.roles[].passwordSecret", "name", "Secret"},
 }
 

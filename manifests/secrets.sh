@@ -15,7 +15,37 @@ usage() {
   exit 2
 }
 
-random() { LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c 32; }
+# random puts a password of 32 letters and digits into $password. An empty or a
+# short one would be taken by everybody without a word: then nothing is printed.
+random() {
+  password=$(LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c 32) && [ "${#password}" -eq 32 ] || {
+    echo "secrets.sh: no random passwords are to be had from /dev/urandom: nothing is printed" >&2
+    exit 1
+  }
+}
+
+# draw makes all passwords, before anything is printed: each server has its own
+# superuser, and the logins that are used on the other have one that nobody knows.
+draw() {
+  random; owner=$password
+  random; production=$password
+  random; preview=$password
+  random; scaler=$password
+  random; superuser=$password
+  random; preview_superuser=$password
+  random; unknown_owner=$password
+  random; unknown_production=$password
+  random; unknown_preview=$password
+}
+
+# check_namespace NAMESPACE: it becomes part of a host's name.
+check_namespace() {
+  LC_ALL=C
+  case "$1" in
+    '' | -* | *- | *[!a-z0-9-]*) usage "\"$1\" is no name of a namespace, which has a-z, 0-9 and - in it" ;;
+  esac
+  [ "${#1}" -le 63 ] || usage "\"$1\" is no name of a namespace, which has at most 63 characters"
+}
 
 # heading NAME begins a Secret, and ends among its labels.
 heading() {
@@ -31,8 +61,15 @@ data() {
   done
 }
 
-# dsn LOGIN PASSWORD HOST PARAMETERS is where a worker connects.
-dsn() { echo "postgres://understudy_$1:$2@$3:5432/understudy?$4"; }
+# dsn LOGIN PASSWORD HOST PARAMETERS is where a worker connects: previews have a
+# database of their own, named like the login that owns it.
+dsn() {
+  case "$1" in
+    preview) database=understudy_preview ;;
+    *) database=understudy ;;
+  esac
+  echo "postgres://understudy_$1:$2@$3:5432/$database?$4"
+}
 
 # plain_login LOGIN PASSWORD HOST: the StatefulSet's servers speak no TLS, and
 # their max_connections is made for workers whose handlers have four sessions.
@@ -41,37 +78,37 @@ plain_login() {
   data dsn "$(dsn "$1" "$2" "$3" 'sslmode=disable&pool_max_conns=4')"
 }
 
-# server SECRET OWNER PRODUCTION PREVIEW are the passwords of a StatefulSet's server.
+# server SECRET SUPERUSER OWNER PRODUCTION PREVIEW are the passwords of a
+# StatefulSet's server.
 server() {
   heading "$1"
-  data superuser "$(random)" owner "$2" production "$3" preview "$4"
+  data superuser "$2" owner "$3" production "$4" preview "$5"
 }
 
-# managed_login LOGIN HOST PARAMETERS: CloudNativePG sets the password, at once
-# when the Secret changes.
+# managed_login LOGIN PASSWORD HOST PARAMETERS: CloudNativePG sets the password,
+# at once when the Secret changes.
 managed_login() {
-  password=$(random)
   heading "worker-$1"
   printf '    cnpg.io/reload: "true"\ntype: kubernetes.io/basic-auth\n'
-  data username "understudy_$1" password "$password" dsn "$(dsn "$1" "$password" "$2" "$3")"
+  data username "understudy_$1" password "$2" dsn "$(dsn "$1" "$2" "$3" "$4")"
 }
 
 one_server() {
-  owner=$(random) production=$(random) preview=$(random)
+  draw
   plain_login owner "$owner" postgres
   plain_login production "$production" postgres
   plain_login preview "$preview" postgres
-  server postgres-passwords "$owner" "$production" "$preview"
+  server postgres-passwords "$superuser" "$owner" "$production" "$preview"
 }
 
 # Each server has all logins, and knows no password of the other.
 separate_servers() {
-  owner=$(random) production=$(random) preview=$(random)
+  draw
   plain_login owner "$owner" postgres
   plain_login production "$production" postgres
   plain_login preview "$preview" postgres-preview
-  server postgres-passwords "$owner" "$production" "$(random)"
-  server postgres-preview-passwords "$(random)" "$(random)" "$preview"
+  server postgres-passwords "$superuser" "$owner" "$production" "$unknown_preview"
+  server postgres-preview-passwords "$preview_superuser" "$unknown_owner" "$unknown_production" "$preview"
 }
 
 # production NAMESPACE: pool_max_conns would be the node's processors otherwise,
@@ -79,11 +116,13 @@ separate_servers() {
 # namespace, so it takes the long name; and it has no file with the server's CA,
 # so it encrypts but cannot check.
 production() {
+  check_namespace "$1"
+  draw
   verified='sslmode=verify-full&sslrootcert=/etc/understudy/certificates'
-  managed_login owner postgres-rw "$verified/production.crt"
-  managed_login production postgres-rw "$verified/production.crt&pool_max_conns=4"
-  managed_login preview postgres-preview-rw "$verified/preview.crt&pool_max_conns=4"
-  managed_login scaler "postgres-rw.$1.svc" sslmode=require
+  managed_login owner "$owner" postgres-rw "$verified/production.crt"
+  managed_login production "$production" postgres-rw "$verified/production.crt&pool_max_conns=4"
+  managed_login preview "$preview" postgres-preview-rw "$verified/preview.crt&pool_max_conns=4"
+  managed_login scaler "$scaler" "postgres-rw.$1.svc" sslmode=require
 }
 
 case "$#:${1:-}" in

@@ -2,7 +2,9 @@ package manifests
 
 import (
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -99,6 +101,45 @@ func TestSecretsShPrintsOtherPasswordsEachTime(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestSecretsShPrintsNothingWhereNoRandomPasswordsAreToBeHad(t *testing.T) {
+	t.Parallel()
+	broken := map[string]string{
+		"tr": "exit 1", "tr that ends early": "head -c 5 /dev/urandom | od -An -tx1", "head": "exit 1", "head that keeps less": "exec dd bs=1 count=31 status=none",
+	}
+	for name, does := range broken {
+		command, _, _ := strings.Cut(name, " ")
+		bin := t.TempDir()
+		if err := os.WriteFile(filepath.Join(bin, command), []byte("#!/bin/sh\nPATH="+os.Getenv("PATH")+"\n"+does+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, arguments := range [][]string{nil, {"--separate-servers"}, {"--production", namespace}} {
+			cmd := exec.Command("./secrets.sh", arguments...)
+			cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+			var said strings.Builder
+			cmd.Stderr = &said
+			out, err := cmd.Output()
+			if err == nil || len(out) > 0 || !strings.Contains(said.String(), "/dev/urandom") {
+				t.Errorf("%s is broken, secrets.sh %v: %v, says %q, and prints %s", name, arguments, err, said.String(), out)
+			}
+		}
+	}
+}
+
+func TestSecretsShTakesNoOtherNamespaceThanKubernetesDoes(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", `shop"`, "shop: x", "shop\n", "a\nb", "-shop", "shop-", "Shop", "shop.svc", "$(id)", "shöp", "a b", strings.Repeat("a", 64)} {
+		out, err := exec.Command("./secrets.sh", "--production", name).CombinedOutput()
+		if err == nil || strings.Contains(string(out), "kind: Secret") || !strings.Contains(string(out), "namespace") {
+			t.Errorf("namespace %q: %v: %s", name, err, out)
+		}
+	}
+	for _, name := range []string{"a", "0", "shop-2", strings.Repeat("a", 63)} {
+		if out, err := exec.Command("./secrets.sh", "--production", name).CombinedOutput(); err != nil {
+			t.Errorf("namespace %q: %v: %s", name, err, out)
+		}
+	}
 }
 
 func TestSecretsShRefusesWhatItDoesNotKnow(t *testing.T) {

@@ -251,13 +251,17 @@ func (d *deployment) migrated(count int) {
 func (d *deployment) previewWorks(server string, r rollout, name string) {
 	d.t.Helper()
 	schema := "preview_" + r.Status.CurrentPodHash
-	id := d.askServer(server, `SELECT %s.enqueue('echo')`, schema)
+	id := d.askPreviews(server, `SELECT %s.enqueue('echo')`, schema)
 	waitFor(d.t, "the preview to work in "+schema, time.Minute, func() (bool, string) {
-		now := d.askServer(server, `SELECT state || ' by ' || coalesce(worker_version, '') FROM %s.jobs WHERE id = %s`, schema, id)
+		now := d.askPreviews(server, `SELECT state || ' by ' || coalesce(worker_version, '') FROM %s.jobs WHERE id = %s`, schema, id)
 		return now == "completed by "+name, now
 	})
-	others := d.askServer(server, `SELECT count(*) FROM %s.jobs WHERE worker_version <> '%s'`, schema, name)
+	others := d.askPreviews(server, `SELECT count(*) FROM %s.jobs WHERE worker_version <> '%s'`, schema, name)
 	if others != "0" {
 		d.t.Errorf("%s jobs of preview %s were another version's", others, name)
+	}
+	_, err := d.psqlAs(d.t.Context(), server, "understudy_preview", "understudy", "SELECT 1")
+	if err == nil || !strings.Contains(err.Error(), "permission denied for database") {
+		d.t.Errorf("the previews' login connects to production's database: %v", err)
 	}
 }

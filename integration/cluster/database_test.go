@@ -18,22 +18,33 @@ const (
 	previewServer    = "postgres-preview-0" // in the overlay that has one
 )
 
-// psql runs statements as the superuser on a server, and returns what a query says.
+// psql runs statements as the superuser in production's database, and returns what
+// a query says.
 func (d *deployment) psql(ctx context.Context, server, sql string) (string, error) {
+	return d.psqlAs(ctx, server, "postgres", "understudy", sql)
+}
+
+// psqlAs is psql as a login in a database.
+func (d *deployment) psqlAs(ctx context.Context, server, login, database, sql string) (string, error) {
 	out, err := run(ctx, sql, "kubectl", "exec", "--namespace", d.namespace, "-i", server, "-c", "postgres", "--",
-		"psql", "--username=postgres", "--dbname=understudy", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
+		"psql", "--username="+login, "--dbname="+database, "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
 	return strings.TrimSpace(out), err
 }
 
 // ask runs a query on production's server, or ends the test.
 func (d *deployment) ask(sql string, args ...any) string {
 	d.t.Helper()
-	return d.askServer(productionServer, sql, args...)
+	out, err := d.psql(d.t.Context(), productionServer, fmt.Sprintf(sql, args...))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return out
 }
 
-func (d *deployment) askServer(server, sql string, args ...any) string {
+// askPreviews runs a query in the previews' database of a server, with their login.
+func (d *deployment) askPreviews(server, sql string, args ...any) string {
 	d.t.Helper()
-	out, err := d.psql(d.t.Context(), server, fmt.Sprintf(sql, args...))
+	out, err := d.psqlAs(d.t.Context(), server, "understudy_preview", "understudy_preview", fmt.Sprintf(sql, args...))
 	if err != nil {
 		d.t.Fatal(err)
 	}

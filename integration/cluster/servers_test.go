@@ -30,7 +30,7 @@ func TestSeparateServers(t *testing.T) {
 		second = d.await("paused after the gate", rollout.paused)
 		d.previewWorks(previewServer, second, "2.0")
 		d.works("1.0")
-		if found := d.ask(`SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'preview%%'`); found != "0" {
+		if found := d.askPreviews(productionServer, `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'preview%%'`); found != "0" {
 			d.t.Errorf("production's server has %s schemas of previews", found)
 		}
 		if !strings.Contains(said, "nothing to do") && !strings.Contains(said, "left as it is") {
