@@ -22,6 +22,17 @@ type WorkerStatus struct {
 	// RenewedAt is just before the last confirmed renewal of the lease was
 	// sent, by the worker's clock; zero before the epoch is open.
 	RenewedAt time.Time `json:"renewed_at"`
+	// Failing is the housekeeping of the schema that has failed ever since, in
+	// the order of its names.
+	Failing []FailingTask `json:"failing,omitempty"`
+}
+
+// FailingTask is housekeeping that fails again and again.
+type FailingTask struct {
+	Task     string    `json:"task"`     // promote, rescue or prune
+	Since    time.Time `json:"since"`    // when it failed first, by the worker's clock
+	Failures int       `json:"failures"` // since then, one after the other
+	Error    string    `json:"error"`    // the last one's
 }
 
 // RunningJob is a job whose handler runs.

@@ -14,13 +14,14 @@ import (
 // sources are the figures that metrics ask for when they are scraped.
 func (p *process) sources() dashboard.Sources {
 	return dashboard.Sources{
-		Version:     p.config.Version,
-		Status:      func() understudy.Status { return p.supervisor.Status() },
-		Snapshot:    p.snapshotHealth,
-		Pool:        p.server.connections,
-		Due:         p.server.due,
-		LiveWorkers: p.server.liveWorkers,
-		Log:         p.log,
+		Version:           p.config.Version,
+		Status:            func() understudy.Status { return p.supervisor.Status() },
+		Snapshot:          p.snapshotHealth,
+		Pool:              p.server.connections,
+		Due:               p.server.due,
+		LiveWorkers:       p.server.liveWorkers,
+		NotificationQueue: p.server.notificationQueue,
+		Log:               p.log,
 	}
 }
 
@@ -108,4 +109,16 @@ func (s *server) liveWorkers(ctx context.Context) ([]dashboard.LiveWorkers, erro
 		all = append(all, dashboard.LiveWorkers{Target: now.env.Target, Role: row.Role, Workers: row.Workers})
 	}
 	return all, err
+}
+
+func (s *server) notificationQueue(ctx context.Context) ([]dashboard.NotificationQueue, error) {
+	now := s.now.Load()
+	if now == nil {
+		return nil, nil
+	}
+	usage, err := now.jobs.NotificationQueueUsage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []dashboard.NotificationQueue{{Target: now.env.Target, Usage: usage}}, nil
 }

@@ -20,7 +20,8 @@ var (
 	dueDesc       = desc("jobs_due", "Jobs that wait for a worker; of queues that it does not work, together and at least, as the queue other.", "queue", "target")
 	oldestDesc    = desc("oldest_due_seconds", "How long the oldest waiting job has been due, by queue as in jobs_due.", "queue", "target")
 	liveDesc      = desc("live_workers", "Workers whose lease runs.", "target", "role")
-	collectorDesc = []*prometheus.Desc{infoDesc, epochDesc, ageDesc, rearmsDesc, poolDesc, dueDesc, oldestDesc, liveDesc}
+	notifyDesc    = desc("notification_queue_usage", "How full the server's queue of notifications is, from 0 to 1.", "target")
+	collectorDesc = []*prometheus.Desc{infoDesc, epochDesc, ageDesc, rearmsDesc, poolDesc, dueDesc, oldestDesc, liveDesc, notifyDesc}
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -33,6 +34,7 @@ type collector struct {
 	sources Sources
 	due     cache[Due]
 	live    cache[LiveWorkers]
+	notify  cache[NotificationQueue]
 }
 
 func newCollector(sources Sources) *collector {
@@ -44,6 +46,7 @@ func newCollector(sources Sources) *collector {
 		sources: sources,
 		due:     cache[Due]{what: "due jobs", ask: sources.Due, log: log},
 		live:    cache[LiveWorkers]{what: "live workers", ask: sources.LiveWorkers, log: log},
+		notify:  cache[NotificationQueue]{what: "queue of notifications", ask: sources.NotificationQueue, log: log},
 	}
 }
 
@@ -59,6 +62,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	var asking sync.WaitGroup
 	asking.Go(func() { c.collectDue(out) })
 	asking.Go(func() { c.collectLive(out) })
+	asking.Go(func() { c.collectNotifications(out) })
 	c.collectStatus(out)
 	c.collectSnapshot(out)
 	c.collectPool(out)
@@ -122,6 +126,12 @@ func (c *collector) collectDue(out chan<- prometheus.Metric) {
 func (c *collector) collectLive(out chan<- prometheus.Metric) {
 	for _, l := range c.live.get() {
 		out <- gauge(liveDesc, float64(l.Workers), l.Target, l.Role)
+	}
+}
+
+func (c *collector) collectNotifications(out chan<- prometheus.Metric) {
+	for _, n := range c.notify.get() {
+		out <- gauge(notifyDesc, n.Usage, n.Target)
 	}
 }
 

@@ -26,7 +26,7 @@ func collecting(sources dashboard.Sources) *prometheus.Registry {
 
 var asked = []string{
 	"understudy_info", "understudy_epoch_start_time_seconds", "understudy_snapshot_age_seconds", "understudy_watch_rearms_total",
-	"understudy_pool_connections", "understudy_jobs_due", "understudy_oldest_due_seconds", "understudy_live_workers",
+	"understudy_pool_connections", "understudy_jobs_due", "understudy_oldest_due_seconds", "understudy_live_workers", "understudy_notification_queue_usage",
 }
 
 func TestSourcesAreShown(t *testing.T) {
@@ -42,6 +42,7 @@ func TestSourcesAreShown(t *testing.T) {
 			`understudy_info{role="active",schema="production",target="production",version="1.0"} 1`,
 			`understudy_jobs_due{queue="default",target="production"} 9`,
 			`understudy_live_workers{role="active",target="production"} 4`,
+			`understudy_notification_queue_usage{target="production"} 0.25`,
 			`understudy_oldest_due_seconds{queue="default",target="production"} 1.5`,
 			`understudy_pool_connections{state="acquired"} 3`,
 			`understudy_pool_connections{state="constructing"} 0`,

@@ -90,3 +90,8 @@ func (e *EpochMetrics) Renewed(err error) {
 
 // Rescued tells of jobs that were taken back from lost workers.
 func (e *EpochMetrics) Rescued(jobs int) { e.metrics.rescued.Add(float64(jobs)) }
+
+// Housekept tells of one try of a task of housekeeping.
+func (e *EpochMetrics) Housekept(task string, err error) {
+	e.metrics.tasks.WithLabelValues(task, renewalOutcome(err)).Inc()
+}

@@ -31,6 +31,7 @@ type Metrics struct {
 	renewals *prometheus.CounterVec
 	rescued  prometheus.Counter
 	fenced   prometheus.Counter
+	tasks    *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them, with those that sources
@@ -50,11 +51,16 @@ func NewMetrics(reg prometheus.Registerer, sources Sources) *Metrics {
 		renewals: counters("lease_renewals_total", "Renewals of the lease: ok, error, or lost for good.", "outcome"),
 		rescued:  counter("rescued_jobs_total", "Jobs that were taken back from lost workers."),
 		fenced:   counter("fenced_writes_total", "Outcomes that were refused, as other workers have the jobs now."),
+		tasks:    counters("housekeeping_total", "Tries of housekeeping tasks: ok or error.", "task", "outcome"),
 	}
 	for _, outcome := range []string{renewed, renewalFailed, leaseLost} { // so that a first one shows as an increase
 		m.renewals.WithLabelValues(outcome)
 	}
-	reg.MustRegister(m.finished, m.duration, m.wait, m.swap, m.claims, m.size, m.renewals, m.rescued, m.fenced, newCollector(sources))
+	for _, task := range []string{"promote", "rescue", "prune"} { // worker's
+		m.tasks.WithLabelValues(task, renewed)
+		m.tasks.WithLabelValues(task, renewalFailed)
+	}
+	reg.MustRegister(m.finished, m.duration, m.wait, m.swap, m.claims, m.size, m.renewals, m.rescued, m.fenced, m.tasks, newCollector(sources))
 	return m
 }
 

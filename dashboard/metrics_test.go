@@ -44,6 +44,9 @@ func allSources() dashboard.Sources {
 		LiveWorkers: func(context.Context) ([]dashboard.LiveWorkers, error) {
 			return []dashboard.LiveWorkers{{Target: "production", Role: "active", Workers: 4}}, nil
 		},
+		NotificationQueue: func(context.Context) ([]dashboard.NotificationQueue, error) {
+			return []dashboard.NotificationQueue{{Target: "production", Usage: 0.25}}, nil
+		},
 	}
 }
 
@@ -103,6 +106,7 @@ func TestNamesAndLabelsAreThePromisedOnes(t *testing.T) {
 	want := []string{
 		"counter understudy_claims_total{}",
 		"counter understudy_fenced_writes_total{}",
+		"counter understudy_housekeeping_total{outcome,task}",
 		"counter understudy_jobs_finished_total{kind,outcome,role}",
 		"counter understudy_lease_renewals_total{outcome}",
 		"counter understudy_rescued_jobs_total{}",
@@ -111,6 +115,7 @@ func TestNamesAndLabelsAreThePromisedOnes(t *testing.T) {
 		"gauge understudy_info{role,schema,target,version}",
 		"gauge understudy_jobs_due{queue,target}",
 		"gauge understudy_live_workers{role,target}",
+		"gauge understudy_notification_queue_usage{target}",
 		"gauge understudy_oldest_due_seconds{queue,target}",
 		"gauge understudy_pool_connections{state}",
 		"gauge understudy_snapshot_age_seconds{}",
@@ -249,6 +254,24 @@ func TestRescuedFencedAndSwapped(t *testing.T) {
 		`understudy_swap_seconds_sum{phase="open"} 1`,
 		`understudy_swap_seconds_count{phase="open"} 1`,
 	}, "understudy_rescued_jobs_total", "understudy_fenced_writes_total", "understudy_swap_seconds")
+}
+
+func TestHousekeepingIsCountedByTaskAndOutcome(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	e := dashboard.NewMetrics(reg, dashboard.Sources{}).Epoch(production, kinds, queues)
+	e.Housekept("prune", nil)
+	e.Housekept("prune", errors.New("no"))
+	e.Housekept("prune", errors.New("no"))
+	e.Housekept("rescue", nil)
+	compare(t, reg, []string{
+		`understudy_housekeeping_total{outcome="error",task="promote"} 0`,
+		`understudy_housekeeping_total{outcome="error",task="prune"} 2`,
+		`understudy_housekeeping_total{outcome="error",task="rescue"} 0`,
+		`understudy_housekeeping_total{outcome="ok",task="promote"} 0`,
+		`understudy_housekeeping_total{outcome="ok",task="prune"} 1`,
+		`understudy_housekeeping_total{outcome="ok",task="rescue"} 1`,
+	}, "understudy_housekeeping_total")
 }
 
 func TestALabelThatIsNotUTF8DoesNotPanic(t *testing.T) {

@@ -83,6 +83,22 @@ func TestALeaseThatIsLateIsATrouble(t *testing.T) {
 	mustLack(t, "the page", page(t, o), "All is well")
 }
 
+func TestHousekeepingThatFailsAgainAndAgainIsATrouble(t *testing.T) {
+	t.Parallel()
+	o := options()
+	failing := func(failures int) {
+		o.Worker = func() *understudy.WorkerStatus {
+			return &understudy.WorkerStatus{RenewedAt: time.Now(), Failing: []understudy.FailingTask{
+				{Task: "prune", Since: time.Now().Add(-5 * time.Minute), Failures: failures, Error: "cannot delete from <table>"},
+			}}
+		}
+	}
+	failing(2)
+	mustLack(t, "the page", page(t, o), "cannot delete from")
+	failing(6)
+	mustContain(t, "the page", page(t, o), "dropping what was finished longer ago than the retention fails, 6 times in a row since 5 min ago: cannot delete from &lt;table&gt;")
+}
+
 func TestThePageShowsWhatFinishedAndWhatFailedWithItsError(t *testing.T) {
 	t.Parallel()
 	o := options()

@@ -31,6 +31,9 @@ type Sources struct {
 	// LiveWorkers counts the workers of the target being served whose lease
 	// runs. Without a target it returns nothing.
 	LiveWorkers func(ctx context.Context) ([]LiveWorkers, error)
+	// NotificationQueue is how full the queue of notifications is of the server
+	// whose target is being served. Without one it returns nothing.
+	NotificationQueue func(ctx context.Context) ([]NotificationQueue, error)
 	// Log is told, at debug level, of errors; nil for nobody.
 	Log *slog.Logger
 }
@@ -52,4 +55,10 @@ type Due struct {
 type LiveWorkers struct {
 	Target, Role string
 	Workers      int64
+}
+
+// NotificationQueue is how full, from 0 to 1, the queue of a target's server is.
+type NotificationQueue struct {
+	Target string
+	Usage  float64
 }

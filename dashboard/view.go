@@ -131,7 +131,22 @@ func (v *view) troubles() (all []string) {
 	if v.Work.Unrecorded > tooManyUnrecorded {
 		all = append(all, fmt.Sprintf("%d outcomes wait to be recorded", v.Work.Unrecorded))
 	}
+	for _, f := range v.Work.Failing {
+		if f.Failures >= manyFailures {
+			all = append(all, fmt.Sprintf("%s fails, %d times in a row since %s ago: %s", taskWords[f.Task], f.Failures, web.Span(time.Since(f.Since)), f.Error))
+		}
+	}
 	return all
+}
+
+// manyFailures of housekeeping, one after the other, are no mishap.
+const manyFailures = 3
+
+// taskWords are the tasks of housekeeping in words.
+var taskWords = map[string]string{
+	"promote": "moving scheduled jobs to where they are claimed from",
+	"rescue":  "taking jobs back from lost workers",
+	"prune":   "dropping what was finished longer ago than the retention",
 }
 
 // MoreRunning is how many jobs run that are not listed.

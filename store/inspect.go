@@ -144,6 +144,13 @@ func (s *Store) LiveWorkers(ctx context.Context) ([]LiveWorkers, error) {
 	return rows, s.wrap("count workers", err)
 }
 
+// NotificationQueueUsage is how full, from 0 to 1, the server's queue of
+// notifications is. Over a half, workers are not told of jobs.
+func (s *Store) NotificationQueueUsage(ctx context.Context) (usage float64, err error) {
+	err = s.pool.QueryRow(ctx, s.sql.get("notification_queue_usage")).Scan(&usage)
+	return usage, s.wrap("look at the queue of notifications", err)
+}
+
 // Cancel cancels a job and returns its state: cancelled; or running, while
 // its handler is yet to return; or the final state that it already had.
 func (s *Store) Cancel(ctx context.Context, id int64) (understudy.State, error) {

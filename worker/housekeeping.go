@@ -20,10 +20,12 @@ func (w *Worker) promote(serving context.Context) {
 	retries := w.retrying("promote scheduled jobs")
 	for serving.Err() == nil {
 		done, err := w.options.Queue.Promote(serving)
+		if err != nil && serving.Err() != nil {
+			return
+		}
+		w.housekept(TaskPromote, err)
 		if err != nil {
-			if serving.Err() == nil {
-				retries.pause(serving, err)
-			}
+			retries.pause(serving, err)
 			continue
 		}
 		retries.success()
@@ -55,9 +57,14 @@ func (w *Worker) tidy(serving context.Context) {
 			continue
 		}
 		prune = time.Now().Add(jitter(pruneInterval))
-		if err := w.options.Queue.Prune(serving); err == nil {
+		err := w.options.Queue.Prune(serving)
+		if err != nil && serving.Err() != nil {
+			return
+		}
+		w.housekept(TaskPrune, err)
+		if err == nil {
 			prunes.success()
-		} else if serving.Err() == nil {
+		} else {
 			prunes.failure(err)
 		}
 	}
@@ -66,10 +73,12 @@ func (w *Worker) tidy(serving context.Context) {
 // rescue takes the jobs of lost workers back.
 func (w *Worker) rescue(serving context.Context, retries *retries) {
 	jobs, err := w.options.Queue.Rescue(serving)
+	if err != nil && serving.Err() != nil {
+		return
+	}
+	w.housekept(TaskRescue, err)
 	if err != nil {
-		if serving.Err() == nil {
-			retries.failure(err)
-		}
+		retries.failure(err)
 		return
 	}
 	retries.success()

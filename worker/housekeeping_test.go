@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,4 +153,61 @@ func TestAListenerThatCannotConnectBacksOff(t *testing.T) {
 		}
 		s.drained()
 	})
+}
+
+func TestHousekeepingThatFailsShowsInTheStatusUntilItSucceeds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, task := range []string{TaskPromote, TaskRescue, TaskPrune} {
+			q := newFakeQueue()
+			broken := true
+			q.reply = func(call string) error {
+				if call == task && broken {
+					return errServer
+				}
+				return nil
+			}
+			seen := &houseObserver{kept: map[string]int{}}
+			s := start(t, q, 1, nothing, func(o *Options) { o.Observer = seen })
+			time.Sleep(10 * time.Minute)
+			failing := s.worker.Status().Failing
+			tries := len(q.made(task))
+			if len(failing) != 1 || failing[0].Task != task || failing[0].Error != errServer.Error() || failing[0].Failures != tries ||
+				failing[0].Since.Sub(s.begun) > 2*time.Minute {
+				t.Errorf("%s failed %d times; failing are %+v", task, tries, failing)
+			}
+			if seen.count(task, false) != tries || seen.count(task, true) != 0 {
+				t.Errorf("the observer was told of %d failures and %d successes of %s, want %d and 0", seen.count(task, false), seen.count(task, true), task, tries)
+			}
+			q.mu.Lock()
+			broken = false
+			q.mu.Unlock()
+			time.Sleep(10 * time.Minute)
+			if failing := s.worker.Status().Failing; len(failing) != 0 {
+				t.Errorf("%s succeeds; failing are %+v", task, failing)
+			}
+			if seen.count(task, true) == 0 {
+				t.Errorf("the observer was told of no success of %s", task)
+			}
+			s.drained()
+		}
+	})
+}
+
+// houseObserver counts the tries of housekeeping.
+type houseObserver struct {
+	NoObserver
+	mu   sync.Mutex
+	kept map[string]int
+}
+
+func (o *houseObserver) Housekept(task string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.kept[fmt.Sprint(task, err == nil)]++
+}
+
+func (o *houseObserver) count(task string, ok bool) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.kept[fmt.Sprint(task, ok)]
 }

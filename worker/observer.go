@@ -25,6 +25,9 @@ type Observer interface {
 	Renewed(err error)
 	// Rescued tells of jobs that were taken back from lost workers.
 	Rescued(jobs int)
+	// Housekept tells of one try of a task of housekeeping: TaskPromote,
+	// TaskRescue or TaskPrune.
+	Housekept(task string, err error)
 }
 
 // NoObserver looks away. Embed it to observe only some of it.
@@ -50,3 +53,6 @@ func (NoObserver) Renewed(error) {}
 
 // Rescued does nothing.
 func (NoObserver) Rescued(int) {}
+
+// Housekept does nothing.
+func (NoObserver) Housekept(string, error) {}

@@ -31,6 +31,7 @@ func (w *Worker) Status() understudy.WorkerStatus {
 		Fenced:     counts.fenced,
 		Abandoned:  counts.abandoned,
 		RenewedAt:  w.lease.last(),
+		Failing:    w.chores.status(),
 	}
 	for _, verdict := range understudy.Verdicts {
 		status.Recorded[verdict.String()] = counts.recorded[verdict]

@@ -26,6 +26,7 @@ type Worker struct {
 	slotsLeft atomic.Int64
 	claimed   atomic.Int64 // jobs, in all
 	used      atomic.Bool  // Run was called
+	chores    chores
 	state     atomic.Pointer[string]
 }
 

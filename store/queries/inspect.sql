@@ -73,6 +73,9 @@ SELECT 'running', 'running', count(*) FROM {schema}.running_jobs r JOIN {schema}
 UNION ALL
 SELECT 'finished', state, sum(jobs)::bigint FROM {schema}.finished_counts GROUP BY state;
 
+-- name: notification_queue_usage
+SELECT pg_catalog.pg_notification_queue_usage();
+
 -- name: live_workers
 SELECT role, count(*) AS workers FROM {schema}.workers
 WHERE state IN ('serving', 'draining') AND lease_until > now() AND heartbeat_at < now() + interval '1 second' GROUP BY role;
