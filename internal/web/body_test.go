@@ -2,10 +2,12 @@ package web_test
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,6 +124,40 @@ func TestFewBodiesOfARouteAreReadAtATime(t *testing.T) {
 		close(release)
 		slow.Wait()
 		login(t, s, "secret")
+	})
+}
+
+func TestFewLongAnswersAreMadeAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const atATime, late = 4, 30
+		release := make(chan struct{})
+		h := web.New(web.Options{Log: slog.New(slog.DiscardHandler), Routes: []web.Route{
+			{Method: "GET", Path: "/long", Long: true, Serve: func(w http.ResponseWriter, _ *http.Request) {
+				<-release
+				web.Text(w, 200, "long")
+			}},
+		}})
+		var all sync.WaitGroup
+		var made, refused atomic.Int64
+		for range atATime + late {
+			all.Go(func() {
+				switch got := ask(h, get("/long")); got.code {
+				case 200:
+					made.Add(1)
+				case 503:
+					refused.Add(1)
+				default:
+					t.Errorf("got %d %s", got.code, got.body)
+				}
+			})
+		}
+		time.Sleep(6 * time.Second)
+		close(release)
+		all.Wait()
+		if made.Load() != atATime || refused.Load() != late {
+			t.Errorf("%d were made and %d refused, want %d and %d", made.Load(), refused.Load(), atATime, late)
+		}
 	})
 }
 

@@ -29,6 +29,8 @@ type Route struct {
 	// MaxBody is how many bytes the body of a request may have; 0 for those of a
 	// small form.
 	MaxBody int64
+	// Long says that an answer may be long, so that few are made at a time.
+	Long bool
 }
 
 // site answers the requests. It is immutable.
@@ -43,7 +45,7 @@ func New(o Options) http.Handler {
 	s := &site{Options: o, open: map[string]bool{}}
 	mux := http.NewServeMux()
 	for _, r := range append(s.own(), s.changes()...) {
-		mux.HandleFunc(r.Method+" "+r.Path, r.afterBody())
+		mux.HandleFunc(r.Method+" "+r.Path, r.inTurn())
 		if r.Open {
 			s.open[r.Method+" "+r.Path] = true
 		}
