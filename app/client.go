@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
+	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
 	"github.com/understudy-worker/understudy/supervisor"
@@ -71,9 +72,9 @@ func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Dur
 // newClient makes a small pool for the target. It does not connect. Each of more
 // changes the pool's configuration.
 func newClient(ctx context.Context, target reload.Target, more ...func(*pgxpool.Config)) (*client, error) {
-	config, err := pgxpool.ParseConfig(target.DSN.Reveal())
+	config, err := dsn.Parse(target.DSNKey(), target.DSN.Reveal())
 	if err != nil {
-		return nil, &usageError{supervisor.ParseError(target.DSNKey())}
+		return nil, &usageError{err}
 	}
 	config.MaxConns, config.MinConns, config.MinIdleConns = commandConns, 0, 0
 	prepareConn(config.ConnConfig, target)

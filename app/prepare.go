@@ -14,9 +14,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
-	"github.com/understudy-worker/understudy/supervisor"
 )
 
 // workerLockWait is how long a worker waits for another session that migrates
@@ -128,16 +128,16 @@ func (p *preparer) files(target reload.Target) (fs.FS, error) {
 // migrationConfig is how to connect for migrations, which need a session of
 // their own, and the key of the configuration that says so.
 func migrationConfig(target reload.Target) (config *pgx.ConnConfig, key string, err error) {
-	dsn, key, err := target.MigrationDSN()
+	secret, key, err := target.MigrationDSN()
 	if err != nil {
 		return nil, key, err
 	}
 	if key == target.DSNKey() && target.Pooler == reload.PoolerTransaction {
 		return nil, key, fmt.Errorf("neither targets.%[1]s.migrate_dsn nor targets.%[1]s.migrate_dsn_file is set: migrations cannot go through a transaction pooler, give a DSN past it", target.Name)
 	}
-	pool, err := pgxpool.ParseConfig(dsn.Reveal()) // knows pool_max_conns and the like, which a server does not
+	pool, err := dsn.Parse(key, secret.Reveal()) // knows pool_max_conns and the like, which a server does not
 	if err != nil {
-		return nil, key, supervisor.ParseError(key)
+		return nil, key, err
 	}
 	config = pool.ConnConfig
 	if config.ConnectTimeout == 0 {

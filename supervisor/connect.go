@@ -49,6 +49,8 @@ func (e *ConnectError) adviceOn(code string) string {
 		return fmt.Sprintf("check that the login and the password in %s are those of the server, and that it lets the login in from here", e.Key)
 	case "3D000": // invalid_catalog_name
 		return fmt.Sprintf("create the database, or name another in %s", e.Key)
+	case "42704": // undefined_object: a run-time parameter that is none
+		return fmt.Sprintf("correct its name in %s, or remove it", e.Key)
 	case "42501": // insufficient_privilege
 		return "grant the login CONNECT on the database"
 	case "53300": // too_many_connections
@@ -71,10 +73,4 @@ func OneLine(err error) string {
 		}
 	}
 	return strings.ReplaceAll(strings.Join(lines, "; "), ":; ", ": ")
-}
-
-// ParseError is the error of a DSN that cannot be parsed: what pgx says of it
-// may hold parts of it.
-func ParseError(key string) error {
-	return fmt.Errorf("%s cannot be parsed: use postgres://login:password@host:5432/database, with %%XX for special characters in the password", key)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/reload"
 )
 
@@ -52,9 +53,9 @@ func open(ctx context.Context, target reload.Target, lease time.Duration, tracer
 
 // poolConfig is the target's DSN with what every session of ours needs.
 func poolConfig(target reload.Target, lease time.Duration) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(target.DSN.Reveal())
-	if err != nil { // its text may hold parts of the DSN
-		return nil, ParseError(target.DSNKey())
+	config, err := dsn.Parse(target.DSNKey(), target.DSN.Reveal())
+	if err != nil {
+		return nil, err
 	}
 	conn := config.ConnConfig
 	if conn.ConnectTimeout == 0 {
@@ -88,7 +89,7 @@ func (p *place) follow(target reload.Target) {
 	if target.DSN == p.target.DSN {
 		return
 	}
-	if _, err := pgxpool.ParseConfig(target.DSN.Reveal()); err == nil {
+	if _, err := dsn.Parse(target.DSNKey(), target.DSN.Reveal()); err == nil {
 		p.dsn.Store(&target.DSN)
 		p.target = target
 	}
@@ -104,8 +105,8 @@ func (p *place) refresh(_ context.Context, c *pgx.ConnConfig) error {
 // certificates of now: those are in files that the DSN names, and are renewed
 // before they expire. Where they cannot be read, those of before are as good. A
 // DSN of another server or database changes nothing.
-func RenewLogin(c *pgx.ConnConfig, dsn reload.Secret) {
-	config, err := pgxpool.ParseConfig(dsn.Reveal())
+func RenewLogin(c *pgx.ConnConfig, login reload.Secret) {
+	config, err := dsn.Parse("the DSN", login.Reveal())
 	if err != nil {
 		return
 	}
@@ -130,8 +131,8 @@ func samePlace(a, b reload.Target) bool {
 }
 
 // address is all of a DSN but the login.
-func address(dsn reload.Secret) (string, error) {
-	config, err := pgxpool.ParseConfig(dsn.Reveal())
+func address(of reload.Secret) (string, error) {
+	config, err := dsn.Parse("the DSN", of.Reveal())
 	if err != nil {
 		return "", err
 	}

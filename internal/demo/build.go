@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/internal/rollout"
 )
 
@@ -137,9 +138,9 @@ func (s *story) startDatabase(ctx context.Context) (err error) {
 }
 
 func (s *story) connect(ctx context.Context) error {
-	config, err := pgxpool.ParseConfig(s.database.dsn)
-	if err != nil { // its text may hold parts of the DSN
-		return errors.New("the DSN has settings that cannot be used for a pool of connections")
+	config, err := dsn.Parse("--dsn", s.database.dsn)
+	if err != nil {
+		return err
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "understudy demo"
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {

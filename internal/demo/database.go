@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/internal/pgserver"
 )
 
@@ -51,11 +50,8 @@ func dockerRuns(ctx context.Context) bool {
 	return exec.CommandContext(ctx, "docker", "version").Run() == nil
 }
 
-// checkDSN says that a DSN cannot be parsed. The parser's own error could hold
-// parts of it.
-func checkDSN(dsn string) error {
-	if _, err := pgx.ParseConfig(dsn); err != nil {
-		return errors.New("--dsn cannot be parsed: use postgres://login:password@host:5432/database")
-	}
-	return nil
+// checkDSN says that a DSN cannot be used, and nothing of what may be a password in it.
+func checkDSN(text string) error {
+	_, err := dsn.Parse("--dsn", text)
+	return err
 }
