@@ -50,7 +50,7 @@ func (a *application) find(cmd *cobra.Command, f aim, read targetReader) (target
 	if f.target == "" {
 		return target, config, usagef("--target is empty: name a target")
 	}
-	config, err = reload.Load(reload.Source{Environ: a.Environ, Flags: cmd.Flags(), Version: a.version(), Target: f.target})
+	config, err = a.config(cmd, f.target)
 	if err != nil {
 		return target, config, err
 	}

@@ -76,7 +76,8 @@ type application struct {
 	libraries *libraryLog // nil where the process is not this program's alone
 	// init says that the worker is to run below an init where its process adopts
 	// orphans: its handlers' programs may leave some behind.
-	init bool
+	init   bool
+	warned bool // that ps shows a DSN
 }
 
 func (a *application) execute(ctx context.Context) int {
@@ -94,7 +95,7 @@ func (a *application) execute(ctx context.Context) int {
 	case errors.As(err, &ended):
 		return ended.code
 	case !errors.As(err, &logged):
-		fmt.Fprintln(a.Err, "understudy: "+shortened(strings.TrimSpace(err.Error())))
+		fmt.Fprintln(a.Err, "understudy: "+shortened(withoutSecrets(strings.TrimSpace(err.Error()))))
 	}
 	return exitCode(err)
 }
@@ -146,7 +147,12 @@ func exitCode(err error) int {
 }
 
 // config reads the configuration that the command's flags, the environment and
-// the file give.
-func (a *application) config(cmd *cobra.Command) (reload.Config, error) {
-	return reload.Load(reload.Source{Environ: a.Environ, Flags: cmd.Flags(), Version: a.version()})
+// the file give. target is the one target that the command is about, "" for all.
+func (a *application) config(cmd *cobra.Command, target string) (reload.Config, error) {
+	config, err := reload.Load(reload.Source{Environ: a.Environ, Flags: cmd.Flags(), Version: a.version(), Target: target})
+	if flags := reload.SecretFlags(cmd.Flags()); err == nil && len(flags) > 0 && !a.warned {
+		a.warned = true
+		newLogger(a.Err, config.Log).Warn("a DSN that is given as a flag is shown by ps to everybody on this machine: give it as a variable, or in a file", "flags", flags)
+	}
+	return config, err
 }

@@ -45,6 +45,9 @@ what must hold did not.`,
 }
 
 func (a *application) demo(cmd *cobra.Command, o demo.Options) error {
+	if o.DSN != "" {
+		fmt.Fprintln(a.Err, "understudy: --dsn is shown by ps to everybody on this machine while the demo runs: give it a login that is worth nothing")
+	}
 	var err error
 	if o.Executable, err = os.Executable(); err != nil {
 		return fmt.Errorf("demo: find this program: %w", err)

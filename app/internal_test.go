@@ -172,8 +172,8 @@ func TestATokenFileThatCannotBeUsedIsNamedAtTheStart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	for _, c := range []struct{ content, want string }{
-		{"", "http.token_file: " + file + " is empty: write a token to it"},
-		{" \n", "http.token_file: " + file + " is empty: write a token to it"},
+		{"", "http.token_file names a file that is empty: write a token to it"},
+		{" \n", "http.token_file names a file that is empty: write a token to it"},
 		{"secret\n", ""},
 	} {
 		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
@@ -184,7 +184,7 @@ func TestATokenFileThatCannotBeUsedIsNamedAtTheStart(t *testing.T) {
 		}
 	}
 	var usage *usageError
-	if err := checkToken(reload.HTTP{TokenFile: file + "-missing"}); !errors.As(err, &usage) || !strings.Contains(err.Error(), "http.token_file: open "+file) {
+	if err := checkToken(reload.HTTP{TokenFile: file + "-missing"}); !errors.As(err, &usage) || !strings.Contains(err.Error(), "http.token_file: \""+file) {
 		t.Errorf("one that is missing: %v", err)
 	}
 	if err := checkToken(reload.HTTP{}); err != nil {

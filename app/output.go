@@ -104,6 +104,20 @@ func shortened(message string) string {
 	return strings.ToValidUTF8(head, "") + " … " + strings.ToValidUTF8(tail, "")
 }
 
+// secretText finds a URL with a login, and what is called a password. Whoever
+// names a file, a flag or a command by a DSN gets an error that would repeat it.
+var secretText = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s"'@]*@\S*|\b(ssl)?password\s*=\s*('[^']*'|[^\s"']+)`)
+
+// withoutSecrets is a message without what may be a DSN in it.
+func withoutSecrets(message string) string {
+	return secretText.ReplaceAllStringFunc(message, func(found string) string {
+		if strings.HasPrefix(found, "postgres://login:password@host") { // what an error says to write
+			return found
+		}
+		return "[redacted]"
+	})
+}
+
 // stamp is a time as tables show it: RFC 3339 to the second, in UTC.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

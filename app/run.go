@@ -34,7 +34,7 @@ claiming, lets running jobs end, and serves the next target, without a restart.`
 			if a.init && initprocess.Needed() {
 				return runBelowInit()
 			}
-			config, err := a.config(cmd)
+			config, err := a.config(cmd, "")
 			if err != nil {
 				return err
 			}

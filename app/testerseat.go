@@ -33,7 +33,7 @@ type seat struct {
 
 // newSeat makes the seat of what a command is about. It does not connect.
 func (a *application) newSeat(cmd *cobra.Command, f aim) (*seat, reload.Config, error) {
-	config, err := reload.Load(reload.Source{Environ: a.Environ, Flags: cmd.Flags(), Version: a.version(), Target: f.target})
+	config, err := a.config(cmd, f.target)
 	if err != nil {
 		return nil, config, err
 	}

@@ -18,7 +18,7 @@ func checkToken(config reload.HTTP) error {
 	case err != nil:
 		return usagef("http.token_file: %w", err)
 	case token == "":
-		return usagef("http.token_file: %s is empty: write a token to it", config.TokenFile)
+		return usagef("http.token_file names a file that is empty: write a token to it")
 	}
 	return nil
 }
@@ -30,6 +30,9 @@ func tokenOf(config reload.HTTP) func() (string, error) {
 	}
 	return func() (string, error) {
 		token, err := os.ReadFile(config.TokenFile)
+		if err != nil {
+			err = reload.SecretFileError(config.TokenFile, err)
+		}
 		return strings.TrimSpace(string(token)), err
 	}
 }

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/exaring/otelpgx"
@@ -136,8 +138,18 @@ func (e *calmExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnl
 	}
 	e.lost += len(spans)
 	if time.Since(e.told) >= complaintInterval {
-		e.log.Warn("traces cannot be sent, and are lost", "spans", e.lost, "err", err)
+		e.log.Warn("traces cannot be sent, and are lost", "spans", e.lost, "err", withoutURL(err))
 		e.lost, e.told = 0, time.Now()
 	}
 	return nil
+}
+
+// withoutURL is an error without the URL that net/http puts before it: that of a
+// collector may hold a password or a token.
+func withoutURL(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		return request.Err
+	}
+	return err
 }

@@ -29,8 +29,11 @@ func endpoint(s *settings) *url.URL {
 }
 
 // safeURL is a URL for people to read, without what may be secret: user,
-// password and query.
+// password and query, and a path that a / in the password begins.
 func safeURL(u *url.URL) string {
+	if u.User == nil && strings.Contains(u.Path, "@") {
+		return (&url.URL{Scheme: u.Scheme, Host: u.Hostname()}).String()
+	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
@@ -43,7 +46,7 @@ func headers(s *settings) http.Header {
 		value, canonical := given[name], http.CanonicalHeaderKey(name)
 		switch {
 		case !isToken(name):
-			s.wrong("headers", "%q is no name of a header: use letters, digits and dashes", name)
+			s.wrong("headers", "%q is no name of a header: use letters, digits and dashes", beginning(name))
 		case isReserved(canonical):
 			s.wrong("headers."+name, "is set by the worker: remove it")
 		case !isFieldValue(value):
@@ -79,6 +82,17 @@ func isToken(name string) bool {
 		}
 	}
 	return name != ""
+}
+
+// beginning is what a text begins with that could name a header. What comes behind
+// may be the value of one that was given whole, and a token.
+func beginning(text string) string {
+	for i := range text {
+		if !isToken(text[:i+1]) {
+			return text[:i] + "…"
+		}
+	}
+	return text
 }
 
 // isFieldValue says whether a text can be a header's value (RFC 9110, section 5.5).

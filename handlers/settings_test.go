@@ -46,7 +46,7 @@ func TestErrorsNameTheSettingAndWhatToDo(t *testing.T) {
 		{`{"type": "http", "url": "http://h", "headers": "X: y"}`,
 			`handlers.k.headers: is no map but a single value: write it as a map, such as {X-Team: payments}`},
 		{`{"type": "http", "url": "http://h", "headers": {"a b": "c"}}`,
-			`handlers.k.headers: "a b" is no name of a header: use letters, digits and dashes`},
+			`handlers.k.headers: "a…" is no name of a header: use letters, digits and dashes`},
 		{`{"type": "http", "url": "http://h", "headers": {"understudy-job-id": "7"}}`,
 			`handlers.k.headers.understudy-job-id: is set by the worker: remove it`},
 		{`{"type": "http", "url": "http://h", "headers": {"x-a": "1", "X-A": "2"}}`,

@@ -39,6 +39,14 @@ func (e *ConfigError) withValue(value string) *ConfigError {
 	return e
 }
 
+// withFile is withValue for the name of a file that holds a secret.
+func (e *ConfigError) withFile(name string) *ConfigError {
+	if !plainPath.MatchString(name) {
+		return e
+	}
+	return e.withValue(name)
+}
+
 func (c checker) checkPodinfo() error {
 	if c.cfg.Podinfo.Role == "" && c.cfg.Podinfo.Dir == "" {
 		return c.fault([]string{"podinfo", "dir"}, "is empty", "name the directory with the pod's labels, or set podinfo.role")
@@ -71,9 +79,9 @@ func (c checker) checkTargets() error {
 		case t.Schema == "":
 			return c.fault(path("schema"), "is empty", "name the schema that the target's jobs are in")
 		case t.DSN != "" && t.DSNFile != "":
-			return c.fault(path("dsn_file"), "stands beside "+dotted(path("dsn")), "set one of the two").withValue(t.DSNFile)
+			return c.fault(path("dsn_file"), "stands beside "+dotted(path("dsn")), "set one of the two").withFile(t.DSNFile)
 		case t.MigrateDSN != "" && t.MigrateDSNFile != "":
-			return c.fault(path("migrate_dsn_file"), "stands beside "+dotted(path("migrate_dsn")), "set one of the two").withValue(t.MigrateDSNFile)
+			return c.fault(path("migrate_dsn_file"), "stands beside "+dotted(path("migrate_dsn")), "set one of the two").withFile(t.MigrateDSNFile)
 		case t.Pooler == PoolerTransaction && t.Migrations == MigrationsApply && t.MigrateDSN == "" && t.MigrateDSNFile == "":
 			return c.fault(path("migrate_dsn"), "is empty, and migrations cannot pass a transaction pooler",
 				"set it or migrate_dsn_file to a DSN that leads to Postgres directly, or set migrations to verify")

@@ -1,6 +1,7 @@
 package reload
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -41,11 +42,13 @@ func (e *ConfigError) Error() string {
 // maxShown is how much of a value or a key an error shows, in bytes.
 const maxShown = 80
 
+// secretLike finds what may be a connection string.
+var secretLike = regexp.MustCompile(`(?i)://|password|:[^/\s]*@`)
+
 // shown is text as an error may show it: cut to a length that fits a line,
 // and hidden if it looks like a connection string in the wrong place.
 func shown(text string) string {
-	lower := strings.ToLower(text)
-	if strings.Contains(lower, "://") || strings.Contains(lower, "password") {
+	if secretLike.MatchString(text) {
 		return redacted
 	}
 	if len(text) <= maxShown {

@@ -3,6 +3,7 @@ package reload
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -146,3 +147,27 @@ func flagLayer(fs *pflag.FlagSet) (*layer, error) {
 	}
 	return l, nil
 }
+
+// SecretFlags names the flags that were given and hold a DSN: ps shows them.
+func SecretFlags(fs *pflag.FlagSet) []string {
+	var names []string
+	fs.Visit(func(f *pflag.Flag) {
+		value, ours := f.Value.(*flagValue)
+		if !ours || value.text == "" {
+			return
+		}
+		at := root
+		for _, part := range flagPath(f.Name) {
+			if at = at.child(part); at == nil {
+				return
+			}
+		}
+		if at.key != nil && at.key.kind == dsnKind || at.key == nil && dsnInside.MatchString(value.text) {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	return names
+}
+
+// dsnInside finds a DSN in a section that is given as a whole.
+var dsnInside = regexp.MustCompile(`\bdsn["']?\s*:`)

@@ -17,6 +17,9 @@ type key struct {
 
 const anyName = "*"
 
+// dsnKind is the kind of the keys that are a DSN.
+const dsnKind = "DSN"
+
 // keys are all the keys there are. Their defaults stand in defaults.yaml.
 var keys = []key{
 	entry("version", "text", text(nil), "version that this worker reports; APP_VERSION, else the build's, if empty"),
@@ -26,9 +29,9 @@ var keys = []key{
 	entry("podinfo.role", "role", text(checkRole), "the role for good, without Kubernetes"),
 	entry("roles.*", "target", text(nil), "target that this role serves"),
 	secretEntry("targets.*.dsn", "Postgres DSN of the target"),
-	entry("targets.*.dsn_file", "file", text(nil), "file that holds the DSN, watched"),
+	fileEntry("targets.*.dsn_file", checkDSNFile, "file that holds the DSN, watched"),
 	secretEntry("targets.*.migrate_dsn", "DSN for migrations, if another"),
-	entry("targets.*.migrate_dsn_file", "file", text(nil), "file that holds the DSN for migrations, read when one is due"),
+	fileEntry("targets.*.migrate_dsn_file", checkDSNFile, "file that holds the DSN for migrations, read when one is due"),
 	entry("targets.*.schema", "schema", text(checkSchemaKey), "schema of the jobs; may hold labels as {label-key}"),
 	entry("targets.*.migrations", "mode", choice("apply", "verify"), "apply migrations on start-up, or only verify them"),
 	entry("targets.*.app_migrations", "directory", text(nil), "directory of the application's own migrations"),
@@ -44,7 +47,7 @@ var keys = []key{
 	entry("handlers.*.*", "value", anything, "a key of the handler of this kind of job"),
 	entry("http.addr", "host:port", text(checkAddr), "address of the worker's web server, empty for none"),
 	entry("http.read_only", "bool", boolean, "refuse requests that change something"),
-	entry("http.token_file", "file", text(nil), "file with the token that all requests but probes, /version and /metrics must bring"),
+	fileEntry("http.token_file", nil, "file with the token that all requests but probes, /version and /metrics must bring"),
 	entry("http.ready_requires", "targets", list, "targets that must be served, once wanted, to be ready"),
 	entry("log.level", "level", choice("debug", "info", "warn", "error"), "least level that is logged"),
 	entry("log.format", "format", choice("json", "text"), "json or text"),
@@ -55,7 +58,14 @@ func entry(path, kind string, parse parser, usage string) key {
 }
 
 func secretEntry(path, usage string) key {
-	k := entry(path, "DSN", text(checkDSNKey), usage)
+	k := entry(path, dsnKind, line(text(checkDSNKey)), usage)
+	k.secret = true
+	return k
+}
+
+// fileEntry is a file that holds a secret, in whose place people put the secret itself.
+func fileEntry(path string, check func(string) *fault, usage string) key {
+	k := entry(path, "file", text(check), usage)
 	k.secret = true
 	return k
 }

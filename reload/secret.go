@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -59,4 +63,34 @@ func checkDSN(text string) error {
 		return nil
 	}
 	return fmt.Errorf("is not a Postgres DSN, such as postgres://login:password@host:5432/database")
+}
+
+// firstLine is a text without the byte order mark that an editor begins a file
+// with, and without the line break that one ends it with.
+func firstLine(text string) string {
+	return strings.TrimRight(strings.TrimPrefix(text, "\ufeff"), "\r\n")
+}
+
+// dsnLike finds what a DSN has and the name of a file has not: a URL, words with
+// an = between, a password before a host.
+var dsnLike = regexp.MustCompile(`(?i)://|^\s*[a-z_]+\s*=|\bpassword\s*=|:[^/\s]*@`)
+
+func looksLikeDSN(text string) bool { return dsnLike.MatchString(text) }
+
+// plainPath is what is surely the path of a file.
+var plainPath = regexp.MustCompile(`^\.{0,2}/[\w./+-]*$`)
+
+// shownFile is the name of a file that holds a secret, unless it may be the
+// secret itself.
+func shownFile(file string) string {
+	if info, err := os.Stat(filepath.Dir(file)); plainPath.MatchString(file) || err == nil && info.IsDir() && strings.Contains(file, "/") {
+		return strconv.Quote(file)
+	}
+	return "(its value is not shown)"
+}
+
+// SecretFileError is the error of a file with a secret that cannot be read: what
+// to do, and not the name that was given, where that may be the secret itself.
+func SecretFileError(file string, err error) error {
+	return fmt.Errorf("%s: %w%s", shownFile(file), cause(err), fileAdvice(err))
 }

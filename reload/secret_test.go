@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -61,5 +62,22 @@ func TestSecretRevealsItsTextToWhoAsks(t *testing.T) {
 	}
 	if got, err := json.Marshal(s); err != nil || string(got) != `"[redacted]"` {
 		t.Errorf("JSON %s, %v", got, err)
+	}
+}
+
+func TestADSNIsTakenWithoutTheLineBreakBehindIt(t *testing.T) {
+	t.Parallel()
+	const want = Secret("postgres://u:p@h/db")
+	for _, given := range []string{string(want), string(want) + "\n", string(want) + "\r\n", "\ufeff" + string(want) + "\n"} {
+		cfg := load(t, "", "UNDERSTUDY_TARGETS__PRODUCTION__DSN="+given, "UNDERSTUDY_TARGETS__PRODUCTION__MIGRATE_DSN="+given, "UNDERSTUDY_TARGETS__PREVIEW__DSN_FILE="+writeFile(t, filepath.Join(t.TempDir(), "dsn"), given))
+		if target := cfg.Targets["production"]; target.DSN != want || target.MigrateDSN != want {
+			t.Errorf("%q as a variable: %q, %q", given, target.DSN.Reveal(), target.MigrateDSN.Reveal())
+		}
+		if target, err := ReadTarget(cfg, "preview", map[string]string{templateHashLabel: "1"}); err != nil || target.DSN != want {
+			t.Errorf("%q in a file: %q, %v", given, target.DSN.Reveal(), err)
+		}
+	}
+	if cfg := load(t, "targets:\n  production:\n    dsn: |\n      "+want.Reveal()+"\n  preview: {dsn: x=y}\n"); cfg.Targets["production"].DSN != want {
+		t.Errorf("as a block of YAML: %q", cfg.Targets["production"].DSN.Reveal())
 	}
 }

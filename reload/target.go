@@ -124,14 +124,14 @@ func readDSN(file string) (Secret, error) {
 		data, err = readRegular(os.DirFS(filepath.Dir(file)), filepath.Base(file))
 	}
 	if err != nil {
-		return "", fmt.Errorf("%q: %w%s", file, cause(err), fileAdvice(err))
+		return "", SecretFileError(file, err)
 	}
-	dsn := strings.TrimRight(string(data), "\r\n")
+	dsn := firstLine(string(data))
 	if dsn == "" {
-		return "", fmt.Errorf("%q is empty: write the DSN into it", file)
+		return "", fmt.Errorf("%s is empty: write the DSN into it", shownFile(file))
 	}
 	if err := checkDSN(dsn); err != nil {
-		return "", fmt.Errorf("%q: its content %w", file, err)
+		return "", fmt.Errorf("%s: its content %w", shownFile(file), err)
 	}
 	return Secret(dsn), nil
 }

@@ -32,6 +32,16 @@ func text(check func(string) *fault) parser {
 	}
 }
 
+// line drops the line break that a text was read with, as from a file.
+func line(parse parser) parser {
+	return func(value any) (any, *fault) {
+		if s, ok := value.(string); ok {
+			value = firstLine(s)
+		}
+		return parse(value)
+	}
+}
+
 // duration accepts a duration of at least least.
 func duration(least time.Duration) parser {
 	return func(value any) (any, *fault) {
@@ -160,6 +170,13 @@ func checkDSNKey(dsn string) *fault {
 	}
 	if err := checkDSN(dsn); err != nil {
 		return &fault{err.Error(), "the value is not shown here"}
+	}
+	return nil
+}
+
+func checkDSNFile(file string) *fault {
+	if looksLikeDSN(file) {
+		return &fault{"is a DSN, and not the name of a file with one", "give it as dsn or migrate_dsn, or write it into a file; the value is not shown here"}
 	}
 	return nil
 }
