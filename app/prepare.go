@@ -17,6 +17,7 @@ import (
 	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
+	"github.com/understudy-worker/understudy/supervisor"
 )
 
 // workerLockWait is how long a worker waits for another session that migrates
