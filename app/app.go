@@ -51,6 +51,7 @@ func Main(options Options) {
 	a := &application{Options: options, IO: IO{Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr}}
 	a.init = true
 	a.libraries = takeLibraryLog(newLogger(os.Stderr, reload.Log{Format: "text"}))
+	a.hide = hideProcess
 	os.Exit(a.execute(ctx))
 }
 
@@ -77,7 +78,8 @@ type application struct {
 	// init says that the worker is to run below an init where its process adopts
 	// orphans: its handlers' programs may leave some behind.
 	init   bool
-	warned bool // that ps shows a DSN
+	warned bool         // that ps shows a DSN
+	hide   func() error // hides the process from those that it starts; nil where it is not this program's alone
 }
 
 func (a *application) execute(ctx context.Context) int {

@@ -32,6 +32,9 @@ claiming, lets running jobs end, and serves the next target, without a restart.`
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.init && initprocess.Needed() {
+				if err := a.hide(); err != nil {
+					newLogger(a.Err, reload.Log{}).Warn("programs that exec starts may be able to read the init's variables", "err", err)
+				}
 				return runBelowInit()
 			}
 			config, err := a.config(cmd, "")
@@ -64,6 +67,11 @@ func (a *application) run(ctx context.Context, config reload.Config) error {
 		return err
 	}
 	log := a.newLogger(a.Err, config.Log)
+	if a.hide != nil && startsPrograms(config) {
+		if err := a.hide(); err != nil {
+			log.Warn("programs that exec starts may be able to read this process's variables, DSNs among them: use dsn_file", "err", err)
+		}
+	}
 	traces, err := a.newTraces(config.Version, log)
 	if err != nil {
 		return err
@@ -160,6 +168,16 @@ func checkHandlers(config reload.Config) error {
 	}
 	release()
 	return nil
+}
+
+// startsPrograms says whether a handler runs programs, which are somebody else's code.
+func startsPrograms(config reload.Config) bool {
+	for _, handler := range config.Handlers {
+		if handler["type"] == "exec" {
+			return true
+		}
+	}
+	return false
 }
 
 // listen binds first, so that a taken port ends the program before it works.

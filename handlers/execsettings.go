@@ -72,12 +72,25 @@ func find(s *settings, name, dir string) string {
 	return found
 }
 
+// secretVariables are variables that hold a secret of the worker's, or lead to one:
+// of libpq, and of OpenTelemetry's exporters. A program that needs one is given it
+// by env.
+var secretVariables = []string{
+	"PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "PGSSLPASSWORD", "PGSSLKEY", "PGSSLCERT", "PGOAUTHCLIENTSECRET",
+	"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+	"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+}
+
+// isWorkersOwn says whether a variable is for the worker alone.
+func isWorkersOwn(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return strings.HasPrefix(name, "UNDERSTUDY_") || slices.Contains(secretVariables, name)
+}
+
 // environment is what every run of the program gets: the worker's variables
-// but its own settings, and those that the configuration adds.
+// but its own settings and secrets, and those that the configuration adds.
 func environment(s *settings, dir string) []string {
-	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		return strings.HasPrefix(variable, "UNDERSTUDY_")
-	})
+	env := slices.DeleteFunc(os.Environ(), isWorkersOwn)
 	if dir != "" {
 		env = append(env, "PWD="+dir)
 	}
