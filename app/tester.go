@@ -34,7 +34,7 @@ Each revision may have a preview schema of its own. Without --template-hash,
 --label and --schema the page shows the one that is served now, else the newest,
 of those that Understudy has made for the target.
 
-http.token_file and http.read_only hold for this page too; /health/live and
+http.token_file, http.hosts and http.read_only hold for this page too; /health/live and
 /version are open. Programs use POST /enqueue, with side, kind, count and args,
 and GET /api/status.`,
 		Example: "  understudy tester\n  curl --data side=preview --data kind=sleep --data count=100 http://127.0.0.1:7000/enqueue",
@@ -49,7 +49,7 @@ and GET /api/status.`,
 	} {
 		flags.Lookup(flag).Usage = usage
 	}
-	for _, flag := range []string{"http.token_file", "http.read_only"} {
+	for _, flag := range []string{"http.token_file", "http.read_only", "http.hosts"} {
 		flags.Lookup(flag).Hidden = false
 	}
 	flags.Lookup("target").Hidden = true
@@ -86,7 +86,7 @@ func (a *application) tester(cmd *cobra.Command, t tryout) error {
 	log := a.newLogger(cmd.ErrOrStderr(), config.Log)
 	page, err := tester.New(tester.Options{
 		Sides: [2]tester.Side{production.side("production", "Production", web.Blue), preview.side("preview", "Preview", web.Green)},
-		Kinds: knownKinds(config), Version: config.Version, Token: tokenOf(config.HTTP), ReadOnly: config.HTTP.ReadOnly, Log: log,
+		Kinds: knownKinds(config), Version: config.Version, Token: tokenOf(config.HTTP), Hosts: config.HTTP.Hosts, ReadOnly: config.HTTP.ReadOnly, Log: log,
 	})
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func New(options Options) (*Site, error) {
 	s := &Site{site: site{Options: options, born: time.Now(), database: newDatabase()}}
 	s.metrics = s.scrape()
 	s.live = web.NewLive(frameEvery, s.Log, s.frame)
-	s.handler = web.New(web.Options{Routes: s.routes(), Token: s.Token, ReadOnly: s.ReadOnly, Log: s.Log})
+	s.handler = web.New(web.Options{Routes: s.routes(), Token: s.Token, Hosts: s.Hosts, ReadOnly: s.ReadOnly, Log: s.Log})
 	return s, nil
 }
 

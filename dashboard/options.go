@@ -51,6 +51,8 @@ type Options struct {
 	// ReadyRequires names the targets that must be served, once wanted, for
 	// the process to be ready.
 	ReadyRequires []string
+	// Hosts are further names that lead here: see web.Options.
+	Hosts []string
 	// ReadOnly refuses every request that would change something.
 	ReadOnly bool
 	// Token is the bearer token that all but the probes, /version and /metrics

@@ -144,6 +144,8 @@ func example(k documentedKey) string {
 		return "none" // the other one asks for more
 	case "addr":
 		return "127.0.0.1:0"
+	case "hosts":
+		return "jobs.example.com"
 	case "ready_requires":
 		return "preview"
 	case "level":

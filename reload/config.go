@@ -108,6 +108,10 @@ type HTTP struct {
 	// TokenFile holds the token that all requests but probes, /version and
 	// /metrics must bring, "" for none.
 	TokenFile string `koanf:"token_file"`
+	// Hosts are names by which browsers reach the server, besides addresses,
+	// localhost, single labels and the cluster's names: without a token, who asks
+	// for another may change nothing.
+	Hosts []string `koanf:"hosts"`
 	// ReadyRequires names the targets that must be served, once wanted, for
 	// the worker to be ready.
 	ReadyRequires []string `koanf:"ready_requires"`

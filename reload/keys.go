@@ -48,6 +48,7 @@ var keys = []key{
 	entry("http.addr", "host:port", text(checkAddr), "address of the worker's web server, empty for none"),
 	entry("http.read_only", "bool", boolean, "refuse requests that change something"),
 	fileEntry("http.token_file", nil, "file with the token that all requests but probes, /version and /metrics must bring"),
+	entry("http.hosts", "names", hosts, "names by which browsers reach the server, as through an Ingress; needed without a token to change something"),
 	entry("http.ready_requires", "targets", list, "targets that must be served, once wanted, to be ready"),
 	entry("log.level", "level", choice("debug", "info", "warn", "error"), "least level that is logged"),
 	entry("log.format", "format", choice("json", "text"), "json or text"),

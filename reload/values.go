@@ -121,6 +121,23 @@ func list(value any) (any, *fault) {
 	return out, nil
 }
 
+// hostName is a name as a browser asks for it, without scheme and port.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$`)
+
+// hosts accepts a list of names of hosts.
+func hosts(value any) (any, *fault) {
+	names, wrong := list(value)
+	if wrong != nil {
+		return nil, wrong
+	}
+	for _, name := range names.([]string) {
+		if !hostName.MatchString(name) {
+			return nil, &fault{"not a list of names of hosts", "use names such as jobs.example.com, without scheme and port; addresses need not be listed"}
+		}
+	}
+	return names, nil
+}
+
 // anything accepts what belongs to others to understand.
 func anything(value any) (any, *fault) { return value, nil }
 

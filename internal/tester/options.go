@@ -33,6 +33,8 @@ type Options struct {
 	// Token is the token that all but health and version ask for: see
 	// web.Options. nil means that none is asked for.
 	Token func() (string, error)
+	// Hosts are further names that lead to the page: see web.Options.
+	Hosts []string
 	// ReadOnly refuses every request that would change something.
 	ReadOnly bool
 	// Timeouts bound how long a slow side is waited for.

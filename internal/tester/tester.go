@@ -32,7 +32,7 @@ func New(options Options) (*Tester, error) {
 		t.watches[i] = newWatch(&t.Sides[i], t.Timeouts.Look)
 	}
 	t.live = web.NewLive(liveEvery, t.Log, t.frame)
-	t.handler = web.New(web.Options{Routes: t.routes(), Token: t.Token, ReadOnly: t.ReadOnly, Log: t.Log})
+	t.handler = web.New(web.Options{Routes: t.routes(), Token: t.Token, Hosts: t.Hosts, ReadOnly: t.ReadOnly, Log: t.Log})
 	return t, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,8 +22,8 @@ func (s *site) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		case s.Token != nil:
 			s.admit(w, r, next)
-		case rebound(r):
-			Refuse(w, r, http.StatusForbidden, "refused: ask for localhost or an address, or set http.token_file: any site could make a name lead here")
+		case s.strange(r):
+			Refuse(w, r, http.StatusForbidden, fmt.Sprintf("refused: any site could make the name %q lead here: add it to http.hosts, or set http.token_file, or ask for an address, localhost or the Service's name", Short(withoutPort(r.Host))))
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -36,14 +37,17 @@ func (s *site) admit(w http.ResponseWriter, r *http.Request, next http.Handler) 
 		s.noToken(w, r, err)
 	case bears(r, token), loggedIn(r, token):
 		next.ServeHTTP(w, r.WithContext(withVisit(r.Context(), &visit{site: s, request: r, session: !bears(r, token)})))
-	case r.Method == http.MethodGet && WantsPage(r):
+	case r.Method == http.MethodGet && WantsPage(r) && r.Header.Get("Authorization") == "":
 		http.Redirect(w, r, "/login?next="+url.QueryEscape(local(r.URL.RequestURI())), http.StatusSeeOther)
 	default:
-		w.Header().Set("WWW-Authenticate", `Bearer realm="understudy"`)
 		why := "a bearer token is needed: send the one in http.token_file"
 		if r.Header.Get("Authorization") != "" {
+			if !s.slowed(w, r, "a request with a wrong token") {
+				return
+			}
 			why = "that is not the bearer token in http.token_file"
 		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="understudy"`)
 		Refuse(w, r, http.StatusUnauthorized, why)
 	}
 }

@@ -77,7 +77,9 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.noToken(w, r, err)
 	case !same(strings.TrimSpace(r.PostForm.Get("token")), token):
-		s.Log.Warn("a login with a wrong token", "from", r.RemoteAddr)
+		if !s.slowed(w, r, "a login with a wrong token") {
+			return
+		}
 		s.askToken(w, r, http.StatusUnauthorized, loginForm{Next: next, Problem: "That is not the token in http.token_file."})
 	default:
 		cookie := sessionCookie(token, time.Now().Add(sessionLength))

@@ -2,7 +2,6 @@ package web
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 )
@@ -15,6 +14,9 @@ type Options struct {
 	// around it does not count. It is called once a request, so that a token can
 	// be rotated. nil means that none is asked for.
 	Token func() (string, error)
+	// Hosts are names that lead here, besides those that no other site can have:
+	// without a token, who asks for another name may change nothing.
+	Hosts []string
 	// ReadOnly refuses every request that would change something.
 	ReadOnly bool
 	Log      *slog.Logger
@@ -36,13 +38,15 @@ type Route struct {
 // site answers the requests. It is immutable.
 type site struct {
 	Options
-	open map[string]bool // by method and path
+	open  map[string]bool // by method and path
+	names names
+	brake *brake
 }
 
 // New makes the handler of a site. The mux adds HEAD to GET, and answers 404 to
 // other paths and 405 to other methods.
 func New(o Options) http.Handler {
-	s := &site{Options: o, open: map[string]bool{}}
+	s := &site{Options: o, open: map[string]bool{}, names: newNames(o.Hosts), brake: newBrake()}
 	mux := http.NewServeMux()
 	for _, r := range append(s.own(), s.changes()...) {
 		mux.HandleFunc(r.Method+" "+r.Path, r.inTurn())
@@ -146,21 +150,6 @@ func sameSite(next http.Handler) http.Handler {
 		Refuse(w, r, http.StatusForbidden, "refused: the request comes from a page of another site")
 	}))
 	return protection.Handler(next)
-}
-
-// rebound says whether a page of another site may have made a name of its own
-// lead to this machine (DNS rebinding), so that a browser takes this site for that
-// one: somebody on this machine asks for what is neither localhost nor an address.
-func rebound(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	if !ok || !local.IP.IsLoopback() {
-		return false
-	}
-	name := r.Host
-	if host, _, err := net.SplitHostPort(name); err == nil {
-		name = host
-	}
-	return !strings.EqualFold(name, "localhost") && net.ParseIP(strings.Trim(name, "[]")) == nil
 }
 
 // WantsPage says whether a request is a browser's for a page, not a program's.
