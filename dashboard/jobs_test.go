@@ -78,6 +78,7 @@ func look(h http.Handler, path string) answer { return ask(h, "GET", path, brows
 // post sends a form.
 func post(h http.Handler, path string, form url.Values, headers ...string) answer {
 	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
+	r.Host = "worker:8080"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -340,6 +341,7 @@ func TestAConfirmationThatCannotBeReadChangesNothing(t *testing.T) {
 	for body, code := range map[string]int{"place=%zz": 400, "place=x;y": 400, "place=": 409, "place=" + strings.Repeat("x", 5<<20): 413} {
 		jobs := &shelf{state: understudy.StateAvailable}
 		r := httptest.NewRequest("POST", "/jobs/7/retry", strings.NewReader(body))
+		r.Host = "worker:8080"
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		w := httptest.NewRecorder()
 		handler(t, jobs.options()).ServeHTTP(w, r)

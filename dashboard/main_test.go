@@ -70,6 +70,7 @@ type answer struct {
 // ask sends a request; headers are name and value by turns.
 func ask(h http.Handler, method, path string, headers ...string) answer {
 	r := httptest.NewRequest(method, path, nil)
+	r.Host = "worker:8080"
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

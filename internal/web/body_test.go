@@ -29,6 +29,7 @@ func (e *endless) Read(p []byte) (int, error) {
 // sending is a request with a body of that length, -1 for one that is not told.
 func sending(path string, body io.Reader, length int64) *http.Request {
 	r := httptest.NewRequest("POST", path, body)
+	r.Host = "worker:8080"
 	r.ContentLength = length
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r

@@ -11,7 +11,7 @@ const (
 	// wrongDelay is how long a wrong token waits for its answer.
 	wrongDelay = 500 * time.Millisecond
 	// maxWrong is how many wait at a time. More are not looked at any longer.
-	maxWrong = 16
+	maxWrong = 8
 )
 
 // brake slows down who tries tokens, whether in the login or as bearer tokens, to

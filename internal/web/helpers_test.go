@@ -46,6 +46,7 @@ func post(path string, fields ...string) *http.Request {
 		form.Set(fields[i], fields[i+1])
 	}
 	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
+	r.Host = "worker:8080"
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -119,10 +120,11 @@ var specialDomains = []string{"alt", "corp", "example", "home", "internal", "int
 
 // withoutPort is a Host header without its port.
 func withoutPort(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
+	name, port, err := net.SplitHostPort(host)
+	if _, wrong := strconv.ParseUint(port, 10, 16); err != nil || wrong != nil {
+		return host
 	}
-	return host
+	return name
 }
 
 // plain is a name in lower case, without the dot that may end it.

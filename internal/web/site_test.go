@@ -122,6 +122,7 @@ func TestAFormThatCannotBeReadIsRefused(t *testing.T) {
 	s := newSite(web.Options{Token: token("secret")})
 	for _, body := range []string{"token=%zz", "token=secret;next=/"} {
 		r := httptest.NewRequest("POST", "/login", strings.NewReader(body))
+		r.Host = "worker:8080"
 		got := ask(s, r, "Content-Type", "application/x-www-form-urlencoded")
 		if got.code != 400 || !strings.Contains(got.body, "the form cannot be read") {
 			t.Errorf("%s: %d %s", body, got.code, got.body)
