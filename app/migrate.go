@@ -15,8 +15,8 @@ import (
 	"github.com/understudy-worker/understudy/supervisor"
 )
 
-// defaultLockWait bounds how long a migration waits for another: what holds the
-// lock may be no migration at all.
+// defaultLockWait bounds how long a migration waits: what holds what it needs may
+// be no migration, and may go on for ever.
 const defaultLockWait = 5 * time.Minute
 
 func (a *application) migrateCommand() *cobra.Command {
@@ -28,7 +28,7 @@ type raising struct {
 	aim
 	out        output
 	initial    bool
-	wait       time.Duration // for another session that migrates
+	wait       time.Duration // for other sessions, and a server that stops answering
 	waitServer time.Duration
 }
 
@@ -45,6 +45,10 @@ A migration that fails half-way leaves the schema dirty. A preview's schema that
 a worker or this command created is then made anew by the next run; any other
 is never dropped, and the command says what to do.
 
+What it waits for, another migration, a lock, an old snapshot or a server that no
+longer answers, it names, and waits for it as long as --wait says. A migration
+that takes long because it works is not cut short.
+
 With --initial, a schema that a worker has ever worked in is left as it is,
 however far it is, and the command succeeds. That is for what is run with each
 deployment to bring the first one up, where a later version's migrations are
@@ -56,7 +60,7 @@ to wait until it has been tried out.`,
 	r.out.flag(cmd, "text")
 	flags := cmd.Flags()
 	flags.BoolVar(&r.initial, "initial", false, "leave a schema that a worker has worked in as it is")
-	flags.DurationVar(&r.wait, "wait", defaultLockWait, "how long to wait for another session that migrates the schema; 0 for as long as it takes")
+	flags.DurationVar(&r.wait, "wait", defaultLockWait, "how long to wait in all, for sessions that hold what it needs and for a server that stops answering; 0 for as long as it takes")
 	flags.DurationVar(&r.waitServer, "wait-server", 0, "how long to wait for a server that does not answer yet; 0 for not at all")
 	return cmd
 }
@@ -126,7 +130,7 @@ func (a *application) migrator(cmd *cobra.Command, f aim) (*migrator, error) {
 		return nil, err
 	}
 	log := a.newLogger(cmd.ErrOrStderr(), config.Log)
-	m := &migrator{target: target, preparer: &preparer{app: a.Migrations, log: log}, server: serverWait{log: log}}
+	m := &migrator{target: target, preparer: &preparer{app: a.Migrations, log: log, lockWait: defaultLockWait}, server: serverWait{log: log}}
 	if m.files, err = m.preparer.files(target); err != nil {
 		return nil, &usageError{err}
 	}
@@ -151,7 +155,7 @@ func (m *migrator) connected(ctx context.Context, do func(conn *pgx.Conn) error)
 		return err
 	}
 	defer closeConn(ctx, conn)
-	return do(conn)
+	return store.WithPatience(ctx, conn, m.target.Schema, m.preparer.lockWait, m.preparer.log, func() error { return do(conn) })
 }
 
 // inspect asks the schema how far it is.

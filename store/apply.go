@@ -31,7 +31,7 @@ func (m *migration) apply(ctx context.Context, files fs.FS, table, searchPath st
 		return fmt.Errorf("read migrations: %w", err)
 	}
 	defer func() { err = errors.Join(err, all.Close()) }()
-	driver, err := m.driver(table, searchPath)
+	driver, session, err := m.driver(ctx, table, searchPath)
 	if err != nil {
 		return plain(err)
 	}
@@ -42,11 +42,12 @@ func (m *migration) apply(ctx context.Context, files fs.FS, table, searchPath st
 	if err := m.guardVersions(ctx); err != nil { // default privileges open a new table to others
 		return err
 	}
-	if err := driver.Lock(); err != nil {
+	if err := driver.Lock(); err != nil { // at once: the session has it
 		return plain(err)
 	}
 	defer ending(&err, driver.Unlock)
-	return applyAll(ctx, all, driver)
+	s := &series{migration: m, files: all, driver: driver, session: session, table: table}
+	return s.applyAll(ctx)
 }
 
 // ending ends something. That this failed too says nothing more of a failure.
@@ -56,17 +57,28 @@ func ending(err *error, end func() error) {
 	}
 }
 
-// driver connects anew: the library closes what it is given.
-func (m *migration) driver(table, searchPath string) (database.Driver, error) {
+// driver connects anew: the library closes what it is given. The session is the
+// driver's only one, and has its locks.
+func (m *migration) driver(ctx context.Context, table, searchPath string) (driver database.Driver, session *pgx.Conn, err error) {
 	db := stdlib.OpenDB(*m.config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		session = conn
 		_, err := conn.Exec(ctx, "SELECT set_config('search_path', $1, false), set_config('lock_timeout', $2, false)", searchPath, lockTimeout)
 		return err
 	}))
-	driver, err := migratepgx.WithInstance(db, &migratepgx.Config{MigrationsTable: table, SchemaName: m.Schema})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	db.SetMaxOpenConns(1)
+	if err = db.PingContext(ctx); err == nil {
+		err = m.libraryLocks(ctx, session, table)
 	}
-	return driver, nil
+	if err == nil {
+		err = m.patience.retry(ctx, session, func() (err error) {
+			driver, err = migratepgx.WithInstance(db, &migratepgx.Config{MigrationsTable: table, SchemaName: m.Schema})
+			return plain(err)
+		})
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return driver, session, nil
 }
 
 // describe gives a version table its comments.
@@ -76,33 +88,10 @@ func (m *migration) describe(ctx context.Context, table string) error {
 	comments.Queue("COMMENT ON TABLE " + name + " IS 'The last migration of one series that was begun in this schema.'")
 	comments.Queue("COMMENT ON COLUMN " + name + ".version IS 'Number of its file.'")
 	comments.Queue("COMMENT ON COLUMN " + name + ".dirty IS 'It failed half-way, or is under way.'")
-	if err := m.conn.SendBatch(ctx, comments).Close(); err != nil {
+	if err := m.inTransaction(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, comments).Close() }); err != nil {
 		return fmt.Errorf("describe table %s: %w", table, err)
 	}
 	return nil
-}
-
-// applyAll applies the files after the schema's version, and stops between two
-// of them when ctx ends.
-func applyAll(ctx context.Context, all source.Driver, driver database.Driver) error {
-	version, _, err := driver.Version()
-	if err != nil {
-		return plain(err)
-	}
-	next, err := after(all, version)
-	for err == nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := applyFile(all, driver, next); err != nil {
-			return err
-		}
-		next, err = all.Next(next)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // after is the version of the file after that of the schema.
@@ -123,26 +112,6 @@ func has(all source.Driver, version uint) bool {
 		}
 	}
 	return false
-}
-
-// applyFile applies one file. The mark that it is under way is committed
-// first: where it stays, the file failed or its process died.
-func applyFile(all source.Driver, driver database.Driver, version uint) (err error) {
-	body, name, err := all.ReadUp(version)
-	if err != nil {
-		return fmt.Errorf("read migration %d: %w", version, err)
-	}
-	defer func() { err = errors.Join(err, body.Close()) }()
-	if err := driver.SetVersion(int(version), true); err != nil {
-		return fmt.Errorf("migration %d_%s: %w", version, name, plain(err))
-	}
-	if err := driver.Run(body); err != nil {
-		return fmt.Errorf("migration %d_%s: %w", version, name, plain(err))
-	}
-	if err := driver.SetVersion(int(version), false); err != nil {
-		return fmt.Errorf("migration %d_%s: %w", version, name, plain(err))
-	}
-	return nil
 }
 
 // plain is the server's error without the text of the whole file, which the

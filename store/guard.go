@@ -17,11 +17,11 @@ func (m *migration) guardVersions(ctx context.Context) error {
 	if err != nil || len(revokes) == 0 {
 		return err
 	}
-	batch := &pgx.Batch{} // one transaction
+	batch := &pgx.Batch{}
 	for _, revoke := range revokes {
 		batch.Queue(revoke)
 	}
-	if err := m.conn.SendBatch(ctx, batch).Close(); err != nil {
+	if err := m.inTransaction(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() }); err != nil {
 		return fmt.Errorf("revoke the right to write the version tables of schema %q: %w", m.Schema, err)
 	}
 	return nil

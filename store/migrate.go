@@ -24,8 +24,10 @@ type MigrateOptions struct {
 	Mark string
 	// Initial leaves a schema that a worker has worked in as it is: see Worked.
 	Initial bool
-	// LockWait is how long to wait for another session that migrates the
-	// schema; 0 for as long as ctx lasts.
+	// LockWait is how long to wait in all: for other sessions that migrate the
+	// schema or hold what a migration needs, and for a server that does not answer.
+	// The error is a *WaitError then. 0 for as long as ctx lasts. A statement that
+	// takes long because it works is not cut short.
 	LockWait time.Duration
 	Log      *slog.Logger // nil for nowhere
 }
@@ -37,7 +39,10 @@ func PreviewMark(target string) string {
 
 // lockTimeout bounds how long a statement of a migration waits for a lock, so
 // that it does not stand in the way of the jobs behind it.
-const lockTimeout = "10s"
+const (
+	lockTimeoutLength = 10 * time.Second
+	lockTimeout       = "10s"
+)
 
 // Migrate brings a schema to the version that this binary needs, creating it
 // where it is missing. Any number of processes may call it at once: one
@@ -53,8 +58,12 @@ func Migrate(ctx context.Context, config *pgx.ConnConfig, options MigrateOptions
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &migration{MigrateOptions: options, conn: conn, config: config}
-	err = m.run(ctx)
+	m := &migration{
+		MigrateOptions: options, conn: conn, config: config,
+		patience: newPatience(options.Schema, config, options.LockWait, options.Log),
+	}
+	err = ofSchema(options.Schema, m.run(ctx))
+	m.patience.close(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	// Closing the session releases its advisory lock.
@@ -67,15 +76,16 @@ func Migrate(ctx context.Context, config *pgx.ConnConfig, options MigrateOptions
 // migration is one call of Migrate: conn holds its lock.
 type migration struct {
 	MigrateOptions
-	conn   *pgx.Conn
-	config *pgx.ConnConfig
+	conn     *pgx.Conn
+	config   *pgx.ConnConfig
+	patience *patience
 }
 
 func (m *migration) run(ctx context.Context) error {
 	if done, err := m.done(ctx); err != nil || done { // without a lock: nothing is left to do
 		return err
 	}
-	if err := m.checkSession(ctx); err != nil {
+	if err := m.patience.watch(ctx, m.conn, func() error { return m.checkSession(ctx) }); err != nil {
 		return err
 	}
 	if err := m.lock(ctx); err != nil {
@@ -89,7 +99,7 @@ func (m *migration) run(ctx context.Context) error {
 	if done {
 		return m.guardVersions(ctx)
 	}
-	if err := m.checkExtensions(ctx); err != nil {
+	if err := m.patience.watch(ctx, m.conn, func() error { return m.checkExtensions(ctx) }); err != nil {
 		return err
 	}
 	if err := m.prepare(ctx, status); err != nil {
@@ -103,17 +113,23 @@ func (m *migration) done(ctx context.Context) (bool, error) {
 	if _, done, err := m.look(ctx); err != nil || !done {
 		return false, err
 	}
-	revokes, err := m.versionRevokes(ctx)
+	var revokes []string
+	err := m.patience.watch(ctx, m.conn, func() (err error) {
+		revokes, err = m.versionRevokes(ctx)
+		return err
+	})
 	return len(revokes) == 0, err
 }
 
 // look says how far the schema is, and whether that is as far as it is to be brought.
 func (m *migration) look(ctx context.Context) (status MigrationStatus, done bool, err error) {
-	status, err = Inspect(ctx, m.conn, m.Schema, m.App)
-	if err != nil || status.Serves() || !m.Initial {
-		return status, status.Serves(), err
-	}
-	done, err = Worked(ctx, m.conn, m.Schema)
+	err = m.patience.watch(ctx, m.conn, func() (err error) {
+		status, err = Inspect(ctx, m.conn, m.Schema, m.App)
+		if done = status.Serves(); err == nil && !done && m.Initial {
+			done, err = Worked(ctx, m.conn, m.Schema)
+		}
+		return err
+	})
 	return status, done, err
 }
 
@@ -126,7 +142,7 @@ func (m *migration) prepare(ctx context.Context, status MigrationStatus) error {
 	} else if status.Exists {
 		return nil
 	}
-	err := pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+	err := m.inTransaction(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "CREATE SCHEMA "+pgx.Identifier{m.Schema}.Sanitize()); err != nil || m.Mark == "" {
 			return err
 		}
@@ -153,13 +169,27 @@ func (m *migration) drop(ctx context.Context, status MigrationStatus) error {
 		return &DirtyError{Schema: m.Schema, Status: status}
 	}
 	m.Log.Warn("preview schema is dirty: making it anew", "schema", m.Schema)
-	drop := &pgx.Batch{} // one transaction
-	drop.Queue("SELECT set_config('lock_timeout', $1, true)", lockTimeout)
-	drop.Queue("DROP SCHEMA " + pgx.Identifier{m.Schema}.Sanitize() + " CASCADE")
-	if err := m.conn.SendBatch(ctx, drop).Close(); err != nil {
+	err = m.inTransaction(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "DROP SCHEMA "+pgx.Identifier{m.Schema}.Sanitize()+" CASCADE")
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("drop dirty preview schema %q: %w", m.Schema, err)
 	}
 	return nil
+}
+
+// inTransaction does something in a transaction whose locks are waited for as long
+// as may be, and never long at a time.
+func (m *migration) inTransaction(ctx context.Context, do func(tx pgx.Tx) error) error {
+	return m.patience.retry(ctx, m.conn, func() error {
+		return pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", lockTimeout); err != nil {
+				return err
+			}
+			return do(tx)
+		})
+	})
 }
 
 // up applies what each series lacks; one that is ahead is left as it is.

@@ -14,9 +14,9 @@ SELECT EXISTS (SELECT FROM {schema}.workers);
 SELECT pg_try_advisory_lock($1, $2);
 
 -- name: lock_holder
-SELECT l.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, '')
+SELECT l.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(a.xact_start, a.backend_start)
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid::bigint = $1 AND l.objid::bigint = $2
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = $1 AND l.objid::bigint = $2 AND l.objsubid = $3
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 LIMIT 1;
 
@@ -45,3 +45,17 @@ WHERE NOT p.rolsuper AND pg_has_role(p.oid, e.extowner, 'USAGE')
   AND NOT pg_has_role(p.oid, coalesce((SELECT nspowner FROM pg_namespace WHERE nspname = $1), current_user::regrole), 'USAGE')
 ORDER BY e.extname, p.rolname
 LIMIT 1;
+
+-- name: try_library_lock
+SELECT pg_try_advisory_lock($1::bigint);
+
+-- name: invalid_indexes
+SELECT coalesce(string_agg(i.indexrelid::regclass::text, ', '), '')
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND NOT i.indisvalid;
+
+-- name: blockers
+SELECT b.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), coalesce(a.xact_start, a.backend_start)
+FROM (SELECT DISTINCT pid FROM unnest(pg_blocking_pids($1)) AS blocking(pid)) b LEFT JOIN pg_stat_activity a ON a.pid = b.pid
+UNION ALL
+SELECT -1, '', '', NULL FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'IPC' AND wait_event = 'SyncRep';
