@@ -1,11 +1,13 @@
 package understudy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // State is where a job stands in its life. The names are those of River and
@@ -129,25 +131,57 @@ type Job struct {
 	Claim Claim
 
 	result    json.RawMessage
+	warning   string
 	completed bool
 }
 
 // SetResult keeps v, as JSON, as the job's result once the job completes. A
 // later call replaces the value of an earlier one.
+//
+// What is done is done: a value that is no JSON, is too large, or that Postgres
+// cannot store makes no failure of it. The job completes without a result, and
+// its warning says why. So the error is always nil; it is returned for handlers
+// that end with it.
 func (j *Job) SetResult(v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("result of job %d: %w", j.ID, err)
+	data, err := marshal(v)
+	switch {
+	case err != nil:
+		j.LeaveResult("result cannot be made JSON: " + err.Error())
+	case !utf8.Valid(data):
+		j.LeaveResult("result is not valid UTF-8")
+	case len(data) > MaxResultBytes:
+		j.LeaveResult(fmt.Sprintf("result has %d bytes, the limit is %d", len(data), MaxResultBytes))
+	default:
+		j.result, j.warning = data, ""
 	}
-	if len(data) > MaxResultBytes {
-		return fmt.Errorf("result of job %d has %d bytes, the limit is %d", j.ID, len(data), MaxResultBytes)
-	}
-	j.result = data
 	return nil
 }
 
-// Result is the JSON of the last SetResult, or nil.
+// marshal is v as compact JSON, whatever its own methods do.
+func marshal(v any) (data []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // it would make six bytes of one
+	err = encoder.Encode(v)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
+}
+
+// LeaveResult says that the job has a result that is not kept, and why: that
+// becomes the warning of the job once it completes.
+func (j *Job) LeaveResult(why string) { j.result, j.warning = nil, ErrorText(why) }
+
+// Result is the JSON of the last SetResult; nil where there is none, or it
+// cannot be kept.
 func (j *Job) Result() json.RawMessage { return j.result }
+
+// Warning says why the value of the last SetResult cannot be kept; empty where
+// it can.
+func (j *Job) Warning() string { return j.warning }
 
 // MarkCompleted notes that the job was completed in a transaction of its
 // handler's. It is for packages that write a job's completion, not for handlers.

@@ -1,6 +1,7 @@
 package understudy_test
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -62,19 +63,46 @@ func TestTheLastResultIsKept(t *testing.T) {
 	}
 }
 
-func TestAResultThatIsNoJSONIsAnErrorAndKeepsTheLast(t *testing.T) {
+// sullen is a value that panics when it is made JSON.
+type sullen struct{}
+
+func (sullen) MarshalJSON() ([]byte, error) { panic("no") }
+
+func TestAResultThatCannotBeKeptIsAWarningAndNoError(t *testing.T) {
 	t.Parallel()
-	job := &understudy.Job{ID: 7}
-	if err := job.SetResult("kept"); err != nil {
-		t.Fatal(err)
-	}
-	for _, value := range []any{math.NaN(), func() {}, make(chan int)} {
-		if err := job.SetResult(value); err == nil || !strings.HasPrefix(err.Error(), "result of job 7: ") {
-			t.Errorf("%T: error %v, want one that names the job", value, err)
+	for name, c := range map[string]struct {
+		value any
+		says  string
+	}{
+		"no number":       {math.NaN(), "result cannot be made JSON: json: unsupported value: NaN"},
+		"a function":      {func() {}, "result cannot be made JSON: json: unsupported type: func()"},
+		"no JSON":         {json.RawMessage("{"), "result cannot be made JSON: "},
+		"deeper than Go":  {json.RawMessage(strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)), "result cannot be made JSON: "},
+		"not UTF-8":       {json.RawMessage("\"\xff\""), "result is not valid UTF-8"},
+		"one that panics": {sullen{}, "result cannot be made JSON: panic: no"},
+		"a byte too long": {strings.Repeat("x", understudy.MaxResultBytes-1), "result has 1048577 bytes, the limit is 1048576"},
+	} {
+		job := &understudy.Job{ID: 7}
+		for _, value := range []any{"before", c.value} {
+			if err := job.SetResult(value); err != nil {
+				t.Errorf("%s: error %v", name, err)
+			}
+		}
+		if job.Result() != nil || !strings.HasPrefix(job.Warning(), c.says) || len(job.Warning()) > understudy.MaxErrorBytes {
+			t.Errorf("%s: result %.40s, warning %.200q, want %q", name, job.Result(), job.Warning(), c.says)
+		}
+		if err := job.SetResult("after"); err != nil || string(job.Result()) != `"after"` || job.Warning() != "" {
+			t.Errorf("%s: the next result is %s, warning %q, error %v", name, job.Result(), job.Warning(), err)
 		}
 	}
-	if got := string(job.Result()); got != `"kept"` {
-		t.Errorf("result %s, want the last good one", got)
+}
+
+func TestAResultIsAsLongAsItIs(t *testing.T) {
+	t.Parallel()
+	job := &understudy.Job{ID: 7}
+	value := strings.Repeat("<", understudy.MaxResultBytes-2)
+	if err := job.SetResult(value); err != nil || len(job.Result()) != understudy.MaxResultBytes || job.Warning() != "" {
+		t.Errorf("a result of %d bytes became one of %d, warning %q, error %v", len(value)+2, len(job.Result()), job.Warning(), err)
 	}
 }
 

@@ -13,9 +13,6 @@ type ClaimRequest struct {
 	Kinds []string
 	// Limit is how many jobs to claim at the most.
 	Limit int
-	// Bytes is how many bytes of arguments and metadata they may have together, 0
-	// for any number. One job is claimed however many it has.
-	Bytes int
 }
 
 // Verdict is how a claimed job leaves its worker's hands.
@@ -75,6 +72,8 @@ type Outcome struct {
 	Verdict Verdict
 	// Error says why an attempt failed; empty where none did.
 	Error string
+	// Warning says why a completed job's result is not kept; empty where it is.
+	Warning string
 	// Delay is how long a retried or snoozed job waits, from the moment that
 	// its outcome is recorded, by the database's clock.
 	Delay time.Duration
@@ -100,6 +99,9 @@ type Recorded struct {
 	Deferred []Outcome
 	// Rejected are outcomes that the database cannot store as they are.
 	Rejected []RejectedOutcome
+	// Warned are outcomes that were written without the job's result; their
+	// Warning says why.
+	Warned []Outcome
 }
 
 // RejectedOutcome is an outcome that the database cannot store, and why.

@@ -166,6 +166,38 @@ func TestARetryOntoATakenKeyIsRefused(t *testing.T) {
 	s.fails(1, []string{"unique key of job " + text(id) + " is taken by job " + text(holder)}, "jobs", "retry", text(id))
 }
 
+func TestACompletedJobIsRetriedOnlyWithAFlagThatSaysSo(t *testing.T) {
+	t.Parallel()
+	s := migratedShell(t)
+	done, gone := s.enqueue("echo")[0], s.enqueue("other")[0]
+	s.ok("jobs", "cancel", text(gone))
+	hand := s.hand(s.production, "pod-1", "")
+	job := hand.take(t.Context())[0]
+	if err := job.SetResult("a\x00b"); err != nil {
+		t.Fatal(err)
+	}
+	hand.record(understudy.Outcome{Job: job, Verdict: understudy.Completed})
+	if out := s.ok("jobs", "show", text(done)); !strings.Contains(out, "warning     result contains \\u0000, which Postgres cannot store\n") {
+		t.Errorf("printed %s", out)
+	}
+	before := parsed[store.JobRow](s, "jobs", "show", text(done))
+	if before.Warning == "" || before.State != "completed" {
+		t.Errorf("as JSON: %+v", before)
+	}
+	refused := "retry: job " + text(done) + " is completed: what it did would be done again. retry_completed() does that: use --completed"
+	s.fails(1, []string{refused}, "jobs", "retry", text(done))
+	if diff := cmp.Diff(before, parsed[store.JobRow](s, "jobs", "show", text(done))); diff != "" {
+		t.Errorf("a refused retry changed something (-before +after):\n%s", diff)
+	}
+	r := s.run("jobs", "retry", text(done), text(gone))
+	if r.code != 1 || r.out != text(gone)+" available\n" || !strings.Contains(r.err, refused) || !strings.Contains(r.err, "1 of 2 jobs refused") {
+		t.Errorf("exit code %d, printed %q, said %q", r.code, r.out, r.err)
+	}
+	if out := s.ok("jobs", "retry", "--completed", text(done), text(gone)); out != text(done)+" available\n"+text(gone)+" available\n" {
+		t.Errorf("printed %q", out)
+	}
+}
+
 func TestCountsAreByQueueKindAndState(t *testing.T) {
 	t.Parallel()
 	s := migratedShell(t)

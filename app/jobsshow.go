@@ -78,6 +78,7 @@ func writeJob(w io.Writer, j store.JobRow) error {
 		{"finalized", stampOf(j.FinalizedAt)},
 		{"worker", strings.TrimSpace(workerOf(j) + " " + j.WorkerID)},
 		{"result", compact(j.Result)},
+		{"warning", orDash(j.Warning)},
 	} {
 		if _, err := fmt.Fprintf(table, "%s\t%s\n", line[0], printable(line[1])); err != nil {
 			return err

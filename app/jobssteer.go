@@ -12,10 +12,23 @@ import (
 )
 
 func (a *application) jobsRetryCommand() *cobra.Command {
-	return a.steerCommand(steering{
-		use: "retry", short: "Make jobs due now that are not running, finished ones too",
-		steer: (*store.Store).Retry,
+	var completed bool
+	cmd := a.steerCommand(steering{
+		use: "retry", short: "Make jobs due now that are neither running nor completed, other finished ones too",
+		steer: func(s *store.Store, ctx context.Context, id int64) (understudy.State, error) {
+			if completed {
+				return s.RetryCompleted(ctx, id)
+			}
+			state, err := s.Retry(ctx, id)
+			var refusal *store.Refusal
+			if errors.As(err, &refusal) && refusal.OfCompleted() {
+				refusal.Message += ": use --completed"
+			}
+			return state, err
+		},
 	})
+	cmd.Flags().BoolVar(&completed, "completed", false, "completed jobs too: what they did is done again")
+	return cmd
 }
 
 func (a *application) jobsCancelCommand() *cobra.Command {

@@ -66,6 +66,7 @@ func (s *site) routes() []web.Route {
 		{Method: "GET", Path: "/jobs/{id}", Serve: s.show, Long: true},
 		{Method: "GET", Path: "/api/jobs/{id}", Serve: s.showJSON, Long: true},
 		{Method: "POST", Path: "/jobs/{id}/retry", Serve: s.retry},
+		{Method: "POST", Path: "/jobs/{id}/retry_completed", Serve: s.retryCompleted},
 		{Method: "POST", Path: "/jobs/{id}/cancel", Serve: s.cancel},
 		{Method: "POST", Path: "/dummy", Serve: s.dummy},
 	}

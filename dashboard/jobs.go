@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,6 +128,9 @@ func (v *jobsView) link(before int64) string {
 
 // jobLine is a job in the table.
 type jobLine struct{ store.Summary }
+
+// Problem is the warning of a job that is completed with one, and else the last error.
+func (j jobLine) Problem() string { return cmp.Or(j.Warning, j.LastError) }
 
 // When is the time that tells most of a job in its state, and Event what it is
 // the time of.

@@ -57,6 +57,11 @@ func (j *shelf) Retry(ctx context.Context, id int64) (understudy.State, error) {
 	return j.state, j.outcome(ctx)
 }
 
+func (j *shelf) RetryCompleted(ctx context.Context, id int64) (understudy.State, error) {
+	j.change = append(j.change, fmt.Sprintf("retry_completed %d", id))
+	return j.state, j.outcome(ctx)
+}
+
 func (j *shelf) Cancel(ctx context.Context, id int64) (understudy.State, error) {
 	j.change = append(j.change, fmt.Sprintf("cancel %d", id))
 	return j.state, j.outcome(ctx)
@@ -221,7 +226,6 @@ func TestAJobIsChangedOnlyAfterAConfirmationThatSaysWhatHappens(t *testing.T) {
 		understudy.StateAvailable: {"", "is cancelled now"},
 		understudy.StateRunning:   {"", "is running: its handler is told to stop"},
 		understudy.StateRetryable: {"runs now, before it is due", "is cancelled now"},
-		understudy.StateCompleted: {"runs again, now, in <strong>production</strong>. It was completed", ""},
 		understudy.StateDiscarded: {"runs again, now, in <strong>production</strong>.</p>", ""},
 		understudy.StateCancelled: {"runs again, now", ""},
 	} {
@@ -243,6 +247,38 @@ func TestAJobIsChangedOnlyAfterAConfirmationThatSaysWhatHappens(t *testing.T) {
 	page := look(handler(t, asked.options()), "/jobs/17").body
 	mustContain(t, "a job that is to be cancelled", page, "Its cancellation is asked for")
 	mustLack(t, "a job that is to be cancelled", page, "popover")
+}
+
+func TestACompletedJobRunsAgainOnlyAfterTwoConfirmations(t *testing.T) {
+	t.Parallel()
+	jobs := &shelf{row: store.JobRow{ID: 17, Kind: "mail", State: understudy.StateCompleted}}
+	page := look(handler(t, jobs.options()), "/jobs/17").body
+	mustContain(t, "the page", page, `<button popovertarget="retry">`, `<div popover id="retry"`, "If it runs again in <strong>production</strong>, what it did is done once more",
+		`popovertarget="retry-completed">Do it again…</button>`, `<div popover id="retry-completed"`, "a second time", `action="/jobs/17/retry_completed"`)
+	mustLack(t, "the page", page, `action="/jobs/17/retry"`, `id="cancel"`)
+	o := jobs.options()
+	o.ReadOnly = true
+	h := handler(t, o)
+	mustLack(t, "read-only", look(h, "/jobs/17").body, "popover", `method="post"`)
+	if got := post(h, "/jobs/17/retry_completed", nil); got.code != 403 || len(jobs.change) != 0 {
+		t.Errorf("read-only: got %d, changes %v", got.code, jobs.change)
+	}
+}
+
+func TestAWarningIsShownBesideTheMissingResultAndInTheList(t *testing.T) {
+	t.Parallel()
+	const warning = `result contains \u0000, which Postgres cannot store`
+	jobs := &shelf{
+		row:   store.JobRow{ID: 17, Kind: "mail", State: understudy.StateCompleted, LastError: "mailbox full", Warning: warning},
+		found: store.Found{Jobs: []store.Summary{{ID: 17, State: understudy.StateCompleted, LastError: "mailbox full", Warning: warning}}},
+	}
+	h := handler(t, jobs.options())
+	look(h, "/jobs/17").mustBe(t, "the page", 200, `<p class="empty">None.</p><p class="problem">`+warning+`</p>`, "mailbox full")
+	look(h, "/jobs").mustBe(t, "the list", 200, `title="`+warning+`">`+warning)
+	mustContain(t, "the JSON", ask(h, "GET", "/api/jobs/17").body, `"warning":"result contains \\u0000`)
+	jobs.row.Warning = ""
+	mustLack(t, "a page without", look(h, "/jobs/17").body, `class="problem"`)
+	mustLack(t, "JSON without", ask(h, "GET", "/api/jobs/17").body, "warning")
 }
 
 func TestLongJSONIsCutWithItsSizeAndAWayToAllOfIt(t *testing.T) {
@@ -288,7 +324,7 @@ func TestAJobThatIsNotThereIsNotFound(t *testing.T) {
 
 func TestABrowserIsShownTheJobAndAProgramToldItsState(t *testing.T) {
 	t.Parallel()
-	for verb, state := range map[string]understudy.State{"retry": "available", "cancel": "running"} {
+	for verb, state := range map[string]understudy.State{"retry": "available", "retry_completed": "available", "cancel": "running"} {
 		jobs := &shelf{state: state}
 		h := handler(t, jobs.options())
 		got := post(h, "/jobs/17/"+verb, url.Values{"place": {`target "production", schema "production"`}}, browser...)
@@ -359,7 +395,7 @@ func TestJobsAreNotChangedFromElsewhereNorWhereTheyMayOnlyBeRead(t *testing.T) {
 	readOnly.ReadOnly = true
 	withToken := jobs.options()
 	withToken.Token = func() (string, error) { return "secret", nil }
-	for _, verb := range []string{"retry", "cancel"} {
+	for _, verb := range []string{"retry", "retry_completed", "cancel"} {
 		path := "/jobs/17/" + verb
 		if got := post(handler(t, o), path, nil, "Sec-Fetch-Site", "cross-site"); got.code != 403 {
 			t.Errorf("%s from another site: got %d %q", verb, got.code, got.body)

@@ -115,6 +115,8 @@ func TestAJobIsFoundOpenedCancelledAndRetried(t *testing.T) {
 	}
 	look(h, path).mustBe(t, "the completed job", 200, "completed", "&#34;sent&#34;")
 	post(h, path+"/cancel", nil).check(t, 409, fmt.Sprintf("cancel: job %d is completed already", id))
+	post(h, path+"/retry", nil).check(t, 409, fmt.Sprintf("retry: job %d is completed: what it did would be done again. retry_completed() does that", id))
+	look(h, path).mustBe(t, "the job after a refused retry", 200, "completed", "&#34;sent&#34;")
 
 	want, err := jobs.Job(t.Context(), id)
 	if err != nil {
@@ -127,6 +129,8 @@ func TestAJobIsFoundOpenedCancelledAndRetried(t *testing.T) {
 	if diff := cmp.Diff(indented(want), indented(got)); diff != "" {
 		t.Errorf("the row as JSON (-want +got):\n%s", diff)
 	}
+	confirm(t, h, id, "retry_completed")
+	look(h, path).mustBe(t, "the job that runs again", 200, "available")
 	look(h, "/jobs/4711").mustBe(t, "no job", 404, "there is no job 4711 in schema", "kept for worker.retention")
 	look(h, "/jobs?text=%00").mustBe(t, "a NUL", 400, "search: text contains a NUL character")
 }

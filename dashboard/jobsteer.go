@@ -18,6 +18,10 @@ type steered struct {
 
 func (s *site) retry(w http.ResponseWriter, r *http.Request) { s.steer(w, r, Jobs.Retry) }
 
+func (s *site) retryCompleted(w http.ResponseWriter, r *http.Request) {
+	s.steer(w, r, Jobs.RetryCompleted)
+}
+
 // cancel leaves a finished job as it is, which is not what was asked for
 // unless it is cancelled.
 func (s *site) cancel(w http.ResponseWriter, r *http.Request) {

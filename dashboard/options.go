@@ -94,8 +94,9 @@ type Jobs interface {
 	// Search finds a page of jobs, and Job one of them.
 	Search(ctx context.Context, search store.Search) (store.Found, error)
 	Job(ctx context.Context, id int64) (store.JobRow, error)
-	// Retry and Cancel change a job and return its state.
+	// Retry, RetryCompleted and Cancel change a job and return its state.
 	Retry(ctx context.Context, id int64) (understudy.State, error)
+	RetryCompleted(ctx context.Context, id int64) (understudy.State, error)
 	Cancel(ctx context.Context, id int64) (understudy.State, error)
 }
 

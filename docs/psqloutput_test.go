@@ -23,6 +23,9 @@ func psqlOutput(results []*pgconn.Result, err error) string {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
 		fmt.Fprintf(&out, "%s:  %s\n", pgErr.Severity, pgErr.Message)
+		if pgErr.Hint != "" {
+			fmt.Fprintf(&out, "HINT:  %s\n", pgErr.Hint)
+		}
 	} else if err != nil {
 		fmt.Fprintln(&out, err)
 	}

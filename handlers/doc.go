@@ -15,8 +15,9 @@
 // The job's arguments go in as JSON, and with them the same facts about the
 // job: id, kind, queue, attempt, max attempts, role, target, schema, version.
 // One JSON value that comes back becomes the job's result. Anything else that
-// comes back, or more of it than the limit, is no failure: the job completes
-// without a result. When the job's context ends first, the handler returns that
+// comes back is only talk. A value that is longer than the limit, or cannot be
+// stored, is no failure: the job completes without a result, and its warning
+// says why. When the job's context ends first, the handler returns that
 // context's cause.
 //
 // # http

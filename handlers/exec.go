@@ -49,9 +49,11 @@ func (h *execHandler) Handle(ctx context.Context, job *understudy.Job) error {
 func (h *execHandler) judge(job *understudy.Job, end ending) error {
 	if end.state.Success() {
 		if end.stdout.cut {
-			return nil
+			leaveLong(job, end.stdout.kept, "max_output_bytes", end.stdout.limit)
+		} else {
+			keepResult(job, end.stdout.kept)
 		}
-		return keepResult(job, end.stdout.kept)
+		return nil
 	}
 	err := fmt.Errorf("run %s: %s%s", h.name(), end.state, end.said())
 	if slices.Contains(h.discard, end.state.ExitCode()) {

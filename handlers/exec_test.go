@@ -64,13 +64,14 @@ func TestARelativeProgramIsInItsDirectory(t *testing.T) {
 
 func TestTheEndOfTheProgramDecides(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ name, script, want, result, says string }{
+	for _, test := range []struct{ name, script, want, result, says, warning string }{
 		{name: "JSON", script: `echo '{"a": 1}'`, want: "completed", result: `{"a":1}`},
 		{name: "a text", script: `echo done; echo talk >&2`, want: "completed"},
 		{name: "silence", script: `exit 0`, want: "completed"},
 		{name: "as long as may be", script: `printf '"%062d"' 0`, want: "completed", result: `"` + strings.Repeat("0", 62) + `"`},
-		{name: "a byte too long", script: `printf '"%063d"' 0`, want: "completed"},
-		{name: "far too long", script: `head -c 300000 /dev/zero | tr '\0' 1`, want: "completed"},
+		{name: "a byte too long", script: `printf '"%063d"' 0`, want: "completed", warning: "result has more than 64 bytes, the limit of max_output_bytes"},
+		{name: "far too long", script: `head -c 300000 /dev/zero | tr '\0' '['`, want: "completed", warning: "result has more than 64 bytes, the limit of max_output_bytes"},
+		{name: "a long text", script: `head -c 300000 /dev/zero | tr '\0' x`, want: "completed"},
 		{name: "a failure", script: `echo '{"a": 1}'; echo why >&2; exit 3`, want: "retried", says: "run sh: exit status 3: why"},
 		{name: "a failure that says nothing", script: `exit 255`, want: "retried", says: "run sh: exit status 255"},
 		{name: "a failure to discard", script: `echo no >&2; exit 65`, want: "discarded", says: "discard: run sh: exit status 65: no"},
@@ -90,6 +91,9 @@ func TestTheEndOfTheProgramDecides(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.result, string(job.Result())); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.warning, job.Warning()); diff != "" {
+				t.Errorf("warning (-want +got):\n%s", diff)
 			}
 		})
 	}

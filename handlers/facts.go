@@ -3,10 +3,12 @@ package handlers
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/understudy-worker/understudy"
 )
@@ -46,13 +48,28 @@ func arguments(job *understudy.Job) []byte {
 }
 
 // keepResult makes data the job's result if it is one JSON value; anything
-// else is only talk.
-func keepResult(job *understudy.Job, data []byte) error {
+// else is only talk. A value that cannot be stored is a warning, not a failure.
+func keepResult(job *understudy.Job, data []byte) {
 	data = bytes.TrimSpace(data)
-	if !utf8.Valid(data) || !json.Valid(data) {
-		return nil
+	if json.Valid(data) || deeperThanGo(data) {
+		_ = job.SetResult(json.RawMessage(data)) // is nil
 	}
-	return job.SetResult(json.RawMessage(data))
+}
+
+// leaveLong leaves out what came back and is longer than the limit, of which
+// data is the start. If that is the start of a JSON value, the job's warning says so.
+func leaveLong(job *understudy.Job, data []byte, setting string, limit int) {
+	err := json.NewDecoder(bytes.NewReader(data)).Decode(new(json.RawMessage))
+	if errors.Is(err, io.ErrUnexpectedEOF) || json.Valid(data) || deeperThanGo(data) {
+		job.LeaveResult(fmt.Sprintf("result has more than %d bytes, the limit of %s", limit, setting))
+	}
+}
+
+// deeperThanGo says whether data is JSON that nests too deep for Go to read.
+func deeperThanGo(data []byte) bool {
+	var syntax *json.SyntaxError
+	err := json.Unmarshal(data, new(json.RawMessage))
+	return errors.As(err, &syntax) && strings.HasSuffix(syntax.Error(), "exceeded max depth")
 }
 
 // readable is text from outside as an error can hold it: valid UTF-8, without

@@ -87,9 +87,11 @@ func (h *httpHandler) Handle(ctx context.Context, job *understudy.Job) error {
 		return h.judge(response, body)
 	}
 	if len(body) > h.limit {
-		return nil
+		leaveLong(job, body, "max_response_bytes", h.limit)
+	} else {
+		keepResult(job, body)
 	}
-	return keepResult(job, body)
+	return nil
 }
 
 // request is the POST of one attempt at a job. Its Idempotency-Key also lets

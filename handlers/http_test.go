@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/handlers"
 )
 
@@ -97,15 +100,19 @@ func TestTheAnswerDecides(t *testing.T) {
 		name, retryAfter, body string
 		status                 int
 		want, result, says     string
+		warning                string
 	}{
 		{name: "JSON", status: 200, body: ` {"a": 1} `, want: "completed", result: `{"a":1}`},
 		{name: "JSON with 202", status: 202, body: `[1]`, want: "completed", result: `[1]`},
 		{name: "no content", status: 204, want: "completed"},
 		{name: "a text", status: 200, body: `ok`, want: "completed"},
 		{name: "two values", status: 200, body: `{} {}`, want: "completed"},
-		{name: "invalid UTF-8", status: 200, body: "\"\xff\"", want: "completed"},
+		{name: "invalid UTF-8", status: 200, body: "\"\xff\"", want: "completed", warning: "result is not valid UTF-8"},
+		{name: "half a text", status: 200, body: `{"a": `, want: "completed"},
 		{name: "as long as may be", status: 200, body: `"` + strings.Repeat("x", 62) + `"`, want: "completed", result: `"` + strings.Repeat("x", 62) + `"`},
-		{name: "a byte too long", status: 200, body: `"` + strings.Repeat("x", 63) + `"`, want: "completed"},
+		{name: "a byte too long", status: 200, body: `"` + strings.Repeat("x", 63) + `"`, want: "completed", warning: "result has more than 64 bytes, the limit of max_response_bytes"},
+		{name: "a long text", status: 200, body: "<p>" + long, want: "completed"},
+		{name: "many values", status: 200, body: strings.Repeat("{} ", 100), want: "completed"},
 		{name: "not found", status: 404, body: "no\x00 \xffsuch thing" + long, want: "discarded", says: "404 Not Found: no \ufffdsuch thingxxx"},
 		{name: "bad request", status: 400, retryAfter: "7", want: "discarded", says: "400 Bad Request"},
 		{name: "unknown refusal", status: 499, want: "discarded", says: ": 499"},
@@ -136,6 +143,9 @@ func TestTheAnswerDecides(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.result, string(job.Result())); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.warning, job.Warning()); diff != "" {
+				t.Errorf("warning (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -207,6 +217,36 @@ func TestARequestWithoutAnAnswerIsRetried(t *testing.T) {
 		err := newHandler(t, post(serve(t, handle), map[string]any{"timeout": "50ms"})).Handle(t.Context(), newJob(`{}`))
 		if verdict(err) != "retried" || !strings.HasSuffix(err.Error(), ": no whole answer within 50ms") {
 			t.Errorf("%s: error %v, want a retry because time was up", name, err)
+		}
+	}
+}
+
+// unstorable are answers that are JSON, and more than a job can keep.
+var unstorable = map[string]struct{ answer, warning string }{
+	"as long as Postgres takes": {`"` + strings.Repeat("x", 1<<20-2) + `"`, ""},
+	"too long for a result":     {`"` + strings.Repeat("x", 1<<20) + `"`, "result has 1048578 bytes, the limit is 1048576"},
+	"too deep for Go":           {strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), "result cannot be made JSON: "},
+	"too deep and cut":          {strings.Repeat("[", 3<<20), "result has more than 2097152 bytes, the limit of "},
+}
+
+func TestAnAnswerThatCannotBeKeptIsAWarning(t *testing.T) {
+	t.Parallel()
+	for name, c := range unstorable {
+		file := filepath.Join(t.TempDir(), "answer")
+		if err := os.WriteFile(file, []byte(c.answer), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for kind, handler := range map[string]understudy.Handler{
+			"http": newHandler(t, post(serve(t, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) }), map[string]any{"max_response_bytes": 2 << 20})),
+			"exec": newHandler(t, map[string]any{"type": "exec", "command": []any{"cat", file}, "max_output_bytes": 2 << 20}),
+		} {
+			job := newJob(`{}`)
+			if err := handler.Handle(t.Context(), job); err != nil || !strings.HasPrefix(job.Warning(), c.warning) || (job.Warning() == "") != (c.warning == "") {
+				t.Errorf("%s, %s: error %v, warning %q, want %q", name, kind, err, job.Warning(), c.warning)
+			}
+			if (job.Result() != nil) != (c.warning == "") {
+				t.Errorf("%s, %s: a result of %d bytes", name, kind, len(job.Result()))
+			}
 		}
 	}
 }

@@ -63,7 +63,7 @@ func TestTheViewsHaveTheirColumns(t *testing.T) {
 	f := migrated(t)
 	for table, want := range map[string][]string{
 		"jobs": {"id", "queue", "kind", "args", "state", "priority", "scheduled_at", "attempt", "max_attempts", "losses", "unique_key", "metadata",
-			"created_at", "attempted_at", "finalized_at", "worker_id", "worker_version", "worker_role", "attempts", "result", "last_error", "cancel_requested"},
+			"created_at", "attempted_at", "finalized_at", "worker_id", "worker_version", "worker_role", "attempts", "result", "last_error", "cancel_requested", "warning"},
 		"workers":    {"id", "pod", "version", "role", "template_hash", "state", "started_at", "heartbeat_at", "lease_until", "ended_at"},
 		"job_counts": {"queue", "kind", "state", "count", "due"},
 	} {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,24 +122,62 @@ func TestCompleteTxTwiceIsFenced(t *testing.T) {
 	}
 }
 
-func TestCompleteTxRefusesAResultThatCannotBeStored(t *testing.T) {
+func TestCompleteTxOfAResultThatCannotBeStoredCompletesWithoutIt(t *testing.T) {
 	t.Parallel()
 	f := effects(t)
 	q := f.epoch(t)
-	job := held(t, q, f.enqueue(t, store.NewJob{Kind: "a"}), "a")[0]
-	if err := job.SetResult("\x00"); err != nil {
-		t.Fatal(err)
+	f.exec(t, `ALTER TABLE {schema}.finished_jobs ADD CONSTRAINT in_test CHECK (result <> '"to the server alone"')`)
+	for name, c := range map[string]struct {
+		result any
+		says   string
+	}{
+		"a NUL":                   {"\x00", `result contains \u0000, which Postgres cannot store`},
+		"no JSON":                 {func() {}, "result cannot be made JSON: json: unsupported type: func()"},
+		"what the server refuses": {"to the server alone", "result cannot be stored: ERROR: new row for relation \"finished_jobs_0\" violates check constraint \"in_test\""},
+	} {
+		job := held(t, q, f.enqueue(t, store.NewJob{Kind: "a"}), "a")[0]
+		if err := job.SetResult(c.result); err != nil {
+			t.Fatal(err)
+		}
+		tx := f.begin(t)
+		f.in(t, tx, "INSERT INTO {schema}.effects VALUES ($1)", job.ID)
+		if err := store.CompleteTx(t.Context(), tx, job); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		f.in(t, tx, "INSERT INTO {schema}.effects VALUES ($1)", job.ID) // the transaction goes on
+		commit(t, tx)
+		row := f.job(t, job.ID)
+		if row.State != "completed" || row.Result != nil || !strings.HasPrefix(row.Warning, c.says) || row.LastError != "" {
+			t.Errorf("%s: the job is %s with result %s, warning %q, error %q", name, row.State, row.Result, row.Warning, row.LastError)
+		}
+		if n := get[int](t, f, "SELECT count(*) FROM {schema}.effects WHERE job = $1", job.ID); n != 2 {
+			t.Errorf("%s: %d of 2 effects", name, n)
+		}
+		done := record(t, q, understudy.Outcome{Job: job, Verdict: understudy.Completed})
+		if len(done.Warned) != 1 || done.Warned[0].Warning != row.Warning || len(done.Fenced)+len(done.Rejected) > 0 {
+			t.Errorf("%s: recorded %+v", name, done)
+		}
 	}
-	tx := f.begin(t)
-	wantError(t, store.CompleteTx(t.Context(), tx, job), `result contains \u0000, which Postgres cannot store`)
-	f.in(t, tx, "INSERT INTO {schema}.effects VALUES (1)") // the transaction goes on
+}
+
+func TestCompleteTxThatTheServerRefusesIsAnErrorAndCompletesNothing(t *testing.T) {
+	t.Parallel()
+	f := effects(t)
+	q := f.epoch(t)
+	f.exec(t, "ALTER TABLE {schema}.finished_jobs ADD CONSTRAINT in_test CHECK (args <> '{}')")
+	job := held(t, q, f.enqueue(t, store.NewJob{Kind: "a"}), "a")[0]
 	if err := job.SetResult("fine"); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.CompleteTx(t.Context(), tx, job); err != nil {
-		t.Error(err)
+	tx := f.begin(t)
+	f.in(t, tx, "INSERT INTO {schema}.effects VALUES ($1)", job.ID)
+	wantError(t, store.CompleteTx(t.Context(), tx, job), "in_test")
+	rollback(t, tx)
+	record(t, q, understudy.Outcome{Job: job, Verdict: understudy.Retried, Error: "in_test"})
+	if n := get[int](t, f, "SELECT count(*) FROM {schema}.effects"); n != 0 || f.state(t, job.ID) != "available" {
+		t.Errorf("%d effects, the job is %s", n, f.state(t, job.ID))
 	}
-	commit(t, tx)
 }
 
 func TestACompletionSurvivesTheLossOfItsWorkersRow(t *testing.T) {

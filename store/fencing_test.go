@@ -76,7 +76,7 @@ func TestAfterARescueTheOldOwnerCanWriteNothing(t *testing.T) {
 		completed(t, next, again)
 		wantFenced(t, f, old, job) // when it is finished
 
-		if _, err := f.Retry(t.Context(), job.ID); err != nil {
+		if _, err := f.RetryCompleted(t.Context(), job.ID); err != nil {
 			t.Fatal(err)
 		}
 		wantFenced(t, f, old, job)

@@ -23,11 +23,21 @@ type finals struct {
 
 // run is a run of jobs.
 type run struct {
-	first, last   int64 // ids
-	place         int   // of the first, from 1
-	claim         understudy.Claim
-	state         string
-	result, error *string
+	first, last int64 // ids
+	place       int   // of the first, from 1
+	claim       understudy.Claim
+	state       string
+	result      *string
+	problem     *string // see problemOf
+}
+
+// problemOf is the error of an outcome, or its warning: a job that completed
+// has no error, and only such a job has a warning.
+func problemOf(o *understudy.Outcome) string {
+	if o.Verdict == understudy.Completed {
+		return o.Warning
+	}
+	return o.Error
 }
 
 // newFinals takes those outcomes whose places are given.
@@ -39,7 +49,7 @@ func newFinals(outcomes []understudy.Outcome, places []int) finals {
 		f.attempted = append(f.attempted, o.Job.AttemptedAt)
 		f.add(run{
 			first: o.Job.ID, last: o.Job.ID, place: i + 1, claim: o.Job.Claim,
-			state: o.Verdict.String(), result: resultText(o), error: errorText(o.Error),
+			state: o.Verdict.String(), result: resultText(o), problem: errorText(problemOf(o)),
 		})
 	}
 	return f
@@ -57,7 +67,7 @@ func (f *finals) add(next run) {
 // goesOnWith says whether the next job can be one of the run.
 func (r *run) goesOnWith(next run) bool {
 	return next.first == r.last+1 && next.claim == r.claim && next.state == r.state &&
-		r.result == nil && next.result == nil && r.error == nil && next.error == nil
+		r.result == nil && next.result == nil && r.problem == nil && next.problem == nil
 }
 
 // queue adds the statement to the batch.
@@ -73,7 +83,7 @@ func (f *finals) queue(batch *pgx.Batch, sql, epoch string, place understudy.Pla
 		columnOf(f.runs, func(r *run) int32 { return int32(r.claim.Requeues) }),
 		columnOf(f.runs, func(r *run) string { return r.state }),
 		columnOf(f.runs, func(r *run) *string { return r.result }),
-		columnOf(f.runs, func(r *run) *string { return r.error }),
+		columnOf(f.runs, func(r *run) *string { return r.problem }),
 		f.attempted, place.Version, place.Role,
 	).QueryRow(func(row pgx.Row) error { return row.Scan(&f.written) })
 }

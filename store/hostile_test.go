@@ -125,7 +125,7 @@ func TestNoSearchPathDecidesWhatAWorkerDoes(t *testing.T) {
 	if _, err := g.Cancel(t.Context(), ids[2]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Retry(t.Context(), ids[1]); err != nil {
+	if _, err := g.RetryCompleted(t.Context(), ids[1]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := q.Promote(t.Context()); err != nil {

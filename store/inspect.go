@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/understudy-worker/understudy"
 )
 
@@ -35,6 +38,8 @@ type JobRow struct {
 	Result          json.RawMessage  `json:"result" db:"result"`
 	LastError       string           `json:"last_error,omitempty" db:"last_error"`
 	CancelRequested bool             `json:"cancel_requested" db:"cancel_requested"`
+	// Warning says why a completed job has no result though its handler set one.
+	Warning string `json:"warning,omitempty" db:"warning"`
 }
 
 // toUTC puts the times into the zone in which JSON knows all that a job can have.
@@ -157,15 +162,27 @@ func (s *Store) Cancel(ctx context.Context, id int64) (understudy.State, error) 
 	return s.steer(ctx, "cancel", id)
 }
 
-// Retry makes a job that is not running due now. A running job, and one whose
-// unique key is taken, are a Refusal.
+// Retry makes a job due now that is neither running nor completed. Those, and
+// one whose unique key is taken, are a Refusal.
 func (s *Store) Retry(ctx context.Context, id int64) (understudy.State, error) {
 	return s.steer(ctx, "retry", id)
 }
 
+// RetryCompleted is Retry for a completed job too: what that did is done again.
+// A login that may not call it is a Refusal.
+func (s *Store) RetryCompleted(ctx context.Context, id int64) (understudy.State, error) {
+	state, err := s.steer(ctx, "retry_completed", id)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == codeNotPermitted {
+		function := pgx.Identifier{s.schema, "retry_completed"}.Sanitize()
+		err = &Refusal{Code: codeNotPermitted, Message: fmt.Sprintf("retry: %s: let the owner of the schema GRANT EXECUTE ON FUNCTION %s(bigint) TO this login", pgErr.Message, function)}
+	}
+	return state, err
+}
+
 func (s *Store) steer(ctx context.Context, verb string, id int64) (state understudy.State, err error) {
 	err = s.pool.QueryRow(ctx, s.sql.get(verb), id).Scan(&state)
-	return state, s.refuse(verb+" job", err)
+	return state, s.refuse(strings.ReplaceAll(verb, "_", " ")+" job", err)
 }
 
 func one[T any](ctx context.Context, s *Store, name string, args ...any) (row T, err error) {

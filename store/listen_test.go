@@ -110,7 +110,7 @@ func TestListenHearsWhatIsDueAndWhatIsToBeCancelled(t *testing.T) {
 	heard(t, "wake of a released job", l.wakes)
 
 	completed(t, q, jobs...)
-	if _, err := f.Retry(t.Context(), id); err != nil {
+	if _, err := f.RetryCompleted(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	heard(t, "wake of a retried job", l.wakes)

@@ -1,10 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,31 +13,51 @@ import (
 	"github.com/understudy-worker/understudy"
 )
 
-// Record writes the outcomes durably, all in one transaction. What somebody
-// else has locked is deferred, and an outcome that the database refuses is
-// found by halving, so that neither holds up the rest. When an error is
-// returned, some may have been written and all are to be sent again: those
-// that were written then come back as fenced.
+// Record writes the outcomes durably, in one transaction where they are not
+// huge. What somebody else has locked is deferred, and an outcome that the
+// database refuses is found by halving, so that neither holds up the rest. A
+// completed job whose result cannot be stored is completed without it. When an
+// error is returned, some may have been written and all are to be sent again:
+// those that were written then come back as fenced.
 func (q *Queue) Record(ctx context.Context, outcomes []understudy.Outcome) (understudy.Recorded, error) {
 	var done understudy.Recorded
 	fit := make([]understudy.Outcome, 0, len(outcomes))
 	for i := range outcomes {
-		if outcomes[i].Job.Claim.Epoch != q.epoch {
-			done.Fenced = append(done.Fenced, outcomes[i])
-		} else if err := unfit(&outcomes[i]); err != nil {
-			done.Rejected = append(done.Rejected, understudy.RejectedOutcome{Outcome: outcomes[i], Err: err})
-		} else {
-			fit = append(fit, outcomes[i])
+		o := outcomes[i]
+		switch {
+		case o.Job.Claim.Epoch != q.epoch:
+			done.Fenced = append(done.Fenced, o)
+		case o.Verdict < understudy.Completed || o.Verdict > understudy.Released:
+			err := fmt.Errorf("unknown verdict %d", o.Verdict)
+			done.Rejected = append(done.Rejected, understudy.RejectedOutcome{Outcome: o, Err: err})
+		default:
+			o.Warning = warning(&o)
+			fit = append(fit, o)
 		}
 	}
-	err := q.record(ctx, fit, &done)
-	return done, q.store.wrap("record outcomes", err)
+	for len(fit) > 0 {
+		n := sendable(fit)
+		if err := q.record(ctx, fit[:n], &done); err != nil {
+			return done, q.store.wrap("record outcomes", err)
+		}
+		fit = fit[n:]
+	}
+	return done, nil
+}
+
+// sendable is how many of the outcomes to send at once, by the bytes that they have.
+func sendable(outcomes []understudy.Outcome) int {
+	bytes := 0
+	for i := range outcomes {
+		o := &outcomes[i]
+		if bytes += len(o.Job.Result()) + len(o.Error); bytes > chunkBytes && i > 0 {
+			return i
+		}
+	}
+	return len(outcomes)
 }
 
 func (q *Queue) record(ctx context.Context, outcomes []understudy.Outcome, done *understudy.Recorded) error {
-	if len(outcomes) == 0 {
-		return nil
-	}
 	err := q.write(ctx, outcomes, done)
 	if classify(err) == locked {
 		err = q.writeUnlocked(ctx, outcomes, done)
@@ -49,6 +70,9 @@ func (q *Queue) record(ctx context.Context, outcomes []understudy.Outcome, done 
 	case len(outcomes) > 1:
 		middle := len(outcomes) / 2
 		return errors.Join(q.record(ctx, outcomes[:middle], done), q.record(ctx, outcomes[middle:], done))
+	}
+	if less, ok := withLess(outcomes[0], err); ok {
+		return q.record(ctx, []understudy.Outcome{less}, done)
 	}
 	done.Rejected = append(done.Rejected, understudy.RejectedOutcome{Outcome: outcomes[0], Err: err})
 	return nil
@@ -71,10 +95,22 @@ func classify(err error) problem {
 	switch {
 	case pgErr.Code == "55P03": // lock_not_available
 		return locked
-	case strings.HasPrefix(pgErr.Code, "22"), strings.HasPrefix(pgErr.Code, "54"), strings.HasPrefix(pgErr.Code, "23"):
-		return refused // data exception, program limit exceeded, constraint violation
+	case slices.Contains(refusing, pgErr.Code[:min(2, len(pgErr.Code))]), pgErr.Code == "XX001": // data_corrupted, in a row
+		return refused
 	}
 	return passing
+}
+
+// refusing are the classes of SQLSTATEs that the data itself causes, or what a
+// trigger or a constraint says of it.
+var refusing = []string{
+	"21", // cardinality violation
+	"22", // data exception
+	"23", // integrity constraint violation
+	"38", // external routine exception
+	"39", // external routine invocation exception
+	"54", // program limit exceeded
+	"P0", // PL/pgSQL error
 }
 
 // write writes outcomes in one transaction and one round trip.
@@ -85,7 +121,7 @@ func (q *Queue) write(ctx context.Context, outcomes []understudy.Outcome, done *
 		return err
 	}
 	q.held.drop(outcomes, emptied)
-	done.Fenced = append(done.Fenced, w.missing()...)
+	w.tell(done)
 	return nil
 }
 
@@ -112,7 +148,7 @@ func (q *Queue) writeUnlocked(ctx context.Context, outcomes []understudy.Outcome
 		}
 	}
 	q.held.drop(free, emptied)
-	done.Fenced = append(done.Fenced, w.missing()...)
+	w.tell(done)
 	done.Deferred = append(done.Deferred, deferred...)
 	return nil
 }
@@ -146,13 +182,33 @@ func (q *Queue) lockFree(ctx context.Context, tx pgx.Tx, outcomes []understudy.O
 	return free, deferred, nil
 }
 
-// unfit says why an outcome cannot be stored; nil where it can.
-func unfit(o *understudy.Outcome) error {
-	if o.Verdict < understudy.Completed || o.Verdict > understudy.Released {
-		return fmt.Errorf("unknown verdict %d", o.Verdict)
+// warning is why a completed job's result cannot be stored; empty where it can,
+// as far as one sees without asking the server.
+func warning(o *understudy.Outcome) string {
+	if o.Verdict != understudy.Completed {
+		return ""
 	}
-	if result := o.Job.Result(); o.Verdict == understudy.Completed && result != nil {
-		return checkJSON("result", result)
+	if known := cmp.Or(o.Warning, o.Job.Warning()); known != "" || o.Job.Result() == nil {
+		return known
 	}
-	return nil
+	if err := checkJSON("result", o.Job.Result()); err != nil {
+		return err.Error()
+	}
+	return ""
 }
+
+// withLess is an outcome that the server refused without what it may have
+// refused; false where there is nothing of that kind in it.
+func withLess(o understudy.Outcome, err error) (understudy.Outcome, bool) {
+	if o.Verdict == understudy.Completed && o.Warning == "" && o.Job.Result() != nil {
+		o.Warning = asciiText(refusedResult(err))
+		return o, true
+	}
+	// What the database's encoding lacks.
+	changed := !isASCII(o.Error) || !isASCII(o.Warning)
+	o.Error, o.Warning = asciiText(o.Error), asciiText(o.Warning)
+	return o, changed
+}
+
+// refusedResult is the warning of a result that the server refused.
+func refusedResult(err error) string { return fmt.Sprintf("result cannot be stored: %v", err) }

@@ -30,7 +30,7 @@ func TestAPublicationOfAllTablesStopsNothing(t *testing.T) {
 	q := f.epoch(t)
 	ids := f.enqueue(t, noops(40, 1)...)
 	record(t, q, understudy.Outcome{Job: claim(t, q, 1, "noop0")[0], Verdict: understudy.Completed})
-	if _, err := f.Retry(t.Context(), ids[0]); err != nil {
+	if _, err := f.RetryCompleted(t.Context(), ids[0]); err != nil {
 		t.Errorf("retry: %v", err)
 	}
 	if _, err := f.Cancel(t.Context(), ids[5]); err != nil {
@@ -73,7 +73,7 @@ func TestNoStatementOfThisProgramNeedsTheTrigger(t *testing.T) {
 		record(t, q, understudy.Outcome{Job: jobs[i], Verdict: verdict, Error: "no"})
 	}
 	for _, id := range []int64{ids[1], ids[2]} { // finished, and waiting for its retry
-		if _, err := f.Retry(t.Context(), id); err != nil {
+		if _, err := f.RetryCompleted(t.Context(), id); err != nil {
 			t.Error(err)
 		}
 	}

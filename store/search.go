@@ -23,8 +23,8 @@ const MaxSearchBytes = 200
 type Search struct {
 	State       understudy.State
 	Kind, Queue string
-	// Text is what args, metadata, unique_key, last_error or result hold, as
-	// Postgres writes them, whatever the case of its letters; beyond ASCII the
+	// Text is what args, metadata, unique_key, last_error, result or warning hold,
+	// as Postgres writes them, whatever the case of its letters; beyond ASCII the
 	// database's locale decides. A number finds the job with that id besides.
 	Text   string
 	Before int64         // only jobs with a smaller id: Next of the page before
@@ -43,8 +43,8 @@ type Found struct {
 	Early bool
 }
 
-// Summary is a job without what may be long: Args, as Postgres writes it, and
-// LastError are cut after 200 characters.
+// Summary is a job without what may be long: Args, as Postgres writes it,
+// LastError and Warning are cut after 200 characters.
 type Summary struct {
 	ID              int64            `db:"id"`
 	Queue           string           `db:"queue"`
@@ -60,6 +60,7 @@ type Summary struct {
 	WorkerRole      string           `db:"worker_role"`
 	Args            string           `db:"args"`
 	LastError       string           `db:"last_error"`
+	Warning         string           `db:"warning"`
 }
 
 // summaryChars is how much of a text a summary has.

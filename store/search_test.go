@@ -163,7 +163,7 @@ func (f *fixture) stir(t testing.TB, q *store.Queue, stop <-chan struct{}) {
 		_, err = q.Record(t.Context(), outcomes)
 		for _, job := range jobs[:min(len(jobs), 10)] {
 			if err == nil {
-				_, err = f.Retry(t.Context(), job.ID)
+				_, err = f.RetryCompleted(t.Context(), job.ID)
 			}
 		}
 		if err == nil {

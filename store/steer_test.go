@@ -1,11 +1,16 @@
 package store_test
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/store"
@@ -58,6 +63,7 @@ var standings = []struct {
 		},
 	}, {
 		name: "completed", cancel: "completed", afterCancel: "completed", attempts: 1, maxAfterRetry: 2, triesAfterwork: 1,
+		retry: "is completed: what it did would be done again. retry_completed() does that",
 		stand: func(t *testing.T, f *fixture, q *store.Queue, job store.NewJob) int64 {
 			return f.worked(t, q, job, understudy.Outcome{Verdict: understudy.Completed})
 		},
@@ -149,33 +155,81 @@ func TestRetryOfAJobHoweverItStands(t *testing.T) {
 			before := f.job(t, id)
 			state, err := f.Retry(t.Context(), id)
 			f.check(t)
-			if c.retry != "" {
-				wantError(t, err, c.retry)
-				if refusal(t, err).NotFound() {
-					t.Error("the job is not found")
-				}
-				if diff := cmp.Diff(before, f.job(t, id)); diff != "" {
-					t.Errorf("a refused retry changed something (-before +after):\n%s", diff)
-				}
+			if c.retry == "" {
+				f.wantAgain(t, q, before, state, err, c.attempts, c.maxAfterRetry, c.triesAfterwork)
 				return
 			}
-			if err != nil || state != understudy.StateAvailable {
-				t.Fatalf("retry returned %s, error %v", state, err)
+			wantError(t, err, c.retry)
+			if refused := refusal(t, err); refused.NotFound() || refused.OfCompleted() != (before.State == "completed") {
+				t.Errorf("the refusal is %+v", refused)
 			}
-			row := f.job(t, id)
-			if row.State != "available" || row.Attempt != c.attempts || row.MaxAttempts != c.maxAfterRetry || len(row.Attempts) != c.triesAfterwork ||
-				row.FinalizedAt != nil || row.Result != nil || row.WorkerID != "" || row.UniqueKey != "k" || row.Losses != 0 {
-				t.Errorf("the job is %+v", row)
+			if diff := cmp.Diff(before, f.job(t, id)); diff != "" {
+				t.Errorf("a refused retry changed something (-before +after):\n%s", diff)
 			}
-			if !row.CreatedAt.Equal(before.CreatedAt) {
-				t.Errorf("created at %s, was %s", row.CreatedAt, before.CreatedAt)
-			}
-			job := held(t, q, []int64{id}, c.name)[0]
-			if job.Attempt != c.attempts+1 {
-				t.Errorf("attempt %d runs, want %d", job.Attempt, c.attempts+1)
-			}
-			completed(t, q, job)
 		})
+	}
+}
+
+func TestRetryCompletedDoesAsRetryAndToACompletedJobToo(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	for _, c := range standings {
+		t.Run(c.name, func(t *testing.T) {
+			id := c.stand(t, f, q, store.NewJob{Kind: c.name, MaxAttempts: 2, UniqueKey: "k"})
+			before := f.job(t, id)
+			state, err := f.RetryCompleted(t.Context(), id)
+			f.check(t)
+			if c.retry == "" || before.State == "completed" {
+				f.wantAgain(t, q, before, state, err, c.attempts, c.maxAfterRetry, c.triesAfterwork)
+				return
+			}
+			wantError(t, err, c.retry)
+			if diff := cmp.Diff(before, f.job(t, id)); diff != "" {
+				t.Errorf("a refused retry changed something (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// wantAgain checks that a job was made due, and works it.
+func (f *fixture) wantAgain(t *testing.T, q *store.Queue, before store.JobRow, state understudy.State, err error, attempts, maxAttempts, tries int) {
+	t.Helper()
+	if err != nil || state != understudy.StateAvailable {
+		t.Fatalf("retry returned %s, error %v", state, err)
+	}
+	row := f.job(t, before.ID)
+	if row.State != "available" || row.Attempt != attempts || row.MaxAttempts != maxAttempts || len(row.Attempts) != tries ||
+		row.FinalizedAt != nil || row.Result != nil || row.WorkerID != "" || row.UniqueKey != "k" || row.Losses != 0 {
+		t.Errorf("the job is %+v", row)
+	}
+	if !row.CreatedAt.Equal(before.CreatedAt) {
+		t.Errorf("created at %s, was %s", row.CreatedAt, before.CreatedAt)
+	}
+	job := held(t, q, []int64{before.ID}, before.Kind)[0]
+	if job.Attempt != attempts+1 {
+		t.Errorf("attempt %d runs, want %d", job.Attempt, attempts+1)
+	}
+	completed(t, q, job)
+}
+
+func TestARefusedRetryOfACompletedJobSaysWhatToCall(t *testing.T) {
+	t.Parallel()
+	f := migrated(t)
+	q := f.epoch(t)
+	id := f.worked(t, q, store.NewJob{Kind: "a"}, understudy.Outcome{Verdict: understudy.Completed})
+	_, err := f.pool.Exec(t.Context(), f.sql("SELECT {schema}.retry($1)"), id)
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) || pgErr.Code != "55006" {
+		t.Fatalf("error is %v", err)
+	}
+	_, call, found := strings.Cut(pgErr.Hint, ": ")
+	if !found || call != fmt.Sprintf("SELECT %s.retry_completed(%d)", pgx.Identifier{f.schema}.Sanitize(), id) && call != fmt.Sprintf("SELECT %s.retry_completed(%d)", f.schema, id) {
+		t.Fatalf("hint is %q", pgErr.Hint)
+	}
+	f.exec(t, call)
+	if state := f.state(t, id); state != "available" {
+		t.Errorf("after what the hint says the job is %s", state)
 	}
 }
 
@@ -185,6 +239,7 @@ func TestSteeringAnUnknownJobSaysSo(t *testing.T) {
 	for verb, steer := range map[string]func() error{
 		"cancel": func() error { _, err := f.Cancel(t.Context(), 4711); return err },
 		"retry":  func() error { _, err := f.Retry(t.Context(), 4711); return err },
+		"again":  func() error { _, err := f.RetryCompleted(t.Context(), 4711); return err },
 		"":       func() error { _, err := f.Job(t.Context(), 4711); return err },
 	} {
 		err := steer()

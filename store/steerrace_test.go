@@ -123,8 +123,10 @@ func TestRetriesThatRaceEachOtherAndClaimsDoubleNothing(t *testing.T) {
 			calls.Go(func() {
 				var err error
 				switch i % 3 {
-				case 0, 1:
+				case 0:
 					_, err = f.Retry(t.Context(), id)
+				case 1:
+					_, err = f.RetryCompleted(t.Context(), id)
 				case 2:
 					_, err = f.Cancel(t.Context(), id)
 				}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -60,7 +61,7 @@ func (s *Store) refuse(doing string, err error) error {
 	if errors.As(err, &pgErr) {
 		switch pgErr.Code {
 		case codeInvalidParameter, codeNoData, codeInUse, codeUniqueViolation:
-			return &Refusal{Code: pgErr.Code, Message: pgErr.Message}
+			return &Refusal{Code: pgErr.Code, Message: pgErr.Message, Hint: pgErr.Hint}
 		}
 	}
 	return s.wrap(doing, err)
@@ -74,17 +75,26 @@ const (
 	codeUniqueViolation  = "23505"
 )
 
+// codeNotPermitted is the SQLSTATE of a right that the login lacks.
+const codeNotPermitted = "42501"
+
 // Refusal is a request that the schema's functions refused: its message says
 // what was wrong and is meant for people.
 type Refusal struct {
 	Code    string // SQLSTATE
 	Message string
+	Hint    string // what to do instead; mostly empty
 }
 
 func (r *Refusal) Error() string { return r.Message }
 
 // NotFound says that the job does not exist.
 func (r *Refusal) NotFound() bool { return r.Code == codeNoData }
+
+// OfCompleted says that the job is completed, and RetryCompleted would run it again.
+func (r *Refusal) OfCompleted() bool {
+	return r.Code == codeInUse && strings.Contains(r.Hint, "retry_completed(")
+}
 
 // wakeChannel is the schema's wake_channel(): its name follows from the
 // schema's, which may itself be as long as a channel's name can be.

@@ -1,7 +1,11 @@
 package store
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -45,17 +49,21 @@ func (w *writing) batch(q *Queue, emptied []int64) *pgx.Batch {
 	return batch
 }
 
-// missing are the outcomes that were not written, because the worker no longer
-// holds their job. A job that its handler completed in a transaction of its
-// own is expected to be gone.
-func (w *writing) missing() []understudy.Outcome {
-	var missing []understudy.Outcome
-	for _, i := range append(w.final.missing(), w.back.missing()...) {
+// tell says what became of the outcomes. One that was not written is of a job
+// that the worker no longer holds, unless its handler completed it in a
+// transaction of its own.
+func (w *writing) tell(done *understudy.Recorded) {
+	missing := append(w.final.missing(), w.back.missing()...)
+	for _, i := range missing {
 		if !w.outcomes[i].Job.MarkedCompleted() {
-			missing = append(missing, w.outcomes[i])
+			done.Fenced = append(done.Fenced, w.outcomes[i])
 		}
 	}
-	return missing
+	for i, o := range w.outcomes {
+		if o.Warning != "" && (o.Job.MarkedCompleted() || !slices.Contains(missing, i)) {
+			done.Warned = append(done.Warned, o)
+		}
+	}
 }
 
 // returnedJobs are the outcomes of a write that return their jobs to the queue,
@@ -88,21 +96,42 @@ func (c *returnedJobs) add(place int, o *understudy.Outcome) {
 // missing are the places of the outcomes that were not written.
 func (c *returnedJobs) missing() []int { return unwritten(c.places, c.written) }
 
-// resultText is the result of a job that completed.
+// resultText is the result that is kept of a job that completed.
 func resultText(o *understudy.Outcome) *string {
 	result := o.Job.Result()
-	if o.Verdict != understudy.Completed || result == nil {
+	if o.Verdict != understudy.Completed || o.Warning != "" || result == nil {
 		return nil
 	}
 	text := string(result)
 	return &text
 }
 
-// errorText is an error as Postgres can store it; nil for none.
+// errorText is an error, or a warning, as Postgres can store it; nil for none.
 func errorText(text string) *string {
 	if text == "" {
 		return nil
 	}
 	text = understudy.ErrorText(text)
 	return &text
+}
+
+// asciiText is a text as a database of any encoding can store it: characters
+// beyond ASCII are written as Go escapes them, which makes it longer.
+func asciiText(text string) string {
+	var ascii strings.Builder
+	for _, r := range understudy.ErrorText(text) {
+		if r < utf8.RuneSelf {
+			ascii.WriteRune(r)
+		} else {
+			ascii.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	if ascii.Len() <= understudy.MaxErrorBytes {
+		return ascii.String()
+	}
+	return ascii.String()[:understudy.MaxErrorBytes-3] + "..."
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
 }

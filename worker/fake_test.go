@@ -153,16 +153,7 @@ func (q *fakeQueue) Claim(ctx context.Context, request understudy.ClaimRequest) 
 	jobs, err = q.claim(request)
 	q.mu.Unlock()
 	q.answer(ctx)
-	return jobs, len(jobs) == request.Limit || request.Bytes > 0 && q.waits(request) || q.others(), err
-}
-
-// waits says whether jobs are left that a claim could have brought.
-func (q *fakeQueue) waits(request understudy.ClaimRequest) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.ContainsFunc(q.list, func(row *fakeRow) bool {
-		return row.state == understudy.StateAvailable && row.job.Queue == request.Queue && slices.Contains(request.Kinds, row.job.Kind)
-	})
+	return jobs, len(jobs) == request.Limit || q.others(), err
 }
 
 func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, error) {
@@ -171,12 +162,7 @@ func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, e
 	}
 	q.number++
 	var jobs []*understudy.Job
-	bytes := 0
 	for _, row := range q.list {
-		size := len(row.job.Args) + len(row.job.Metadata)
-		if len(jobs) > 0 && request.Bytes > 0 && bytes+size > request.Bytes && row.state == understudy.StateAvailable {
-			break
-		}
 		if row.state != understudy.StateAvailable || row.job.Queue != request.Queue ||
 			!(q.anyKind || slices.Contains(request.Kinds, row.job.Kind)) || len(jobs) == request.Limit {
 			continue
@@ -187,7 +173,6 @@ func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, e
 		job.AttemptedAt = time.Now()
 		job.Claim = understudy.Claim{Epoch: q.epoch, Number: q.number, Requeues: row.requeues}
 		jobs = append(jobs, &job)
-		bytes += size
 	}
 	if err := q.reply("claim"); err != nil {
 		q.unknown[q.number] = true
@@ -218,6 +203,9 @@ func (q *fakeQueue) Record(ctx context.Context, outcomes []understudy.Outcome) (
 		case rejected != nil:
 			recorded.Rejected = append(recorded.Rejected, understudy.RejectedOutcome{Outcome: o, Err: rejected})
 		default:
+			if o.Warning = o.Job.Warning(); o.Warning != "" {
+				recorded.Warned = append(recorded.Warned, o)
+			}
 			q.written = append(q.written, o)
 			row.apply(o)
 		}

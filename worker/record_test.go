@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -249,37 +248,94 @@ func TestADeferredOutcomeHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-func TestAResultThatCannotBeStoredIsAFailure(t *testing.T) {
+func TestAJobThatIsCompletedIsRecordedAsNothingElse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		var refuses atomic.Bool
+		refuses.Store(true)
+		q.refuse = func(o understudy.Outcome) (bool, error) {
+			if o.Job.ID == 1 && refuses.Load() {
+				return false, errors.New("no")
+			}
+			return false, nil
+		}
+		q.enqueue(50)
+		s := start(t, q, 5, nothing, nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.want(understudy.StateCompleted, 49)
+		s.want(understudy.StateRunning, 1)
+		if status := s.worker.Status(); status.Unrecorded != 1 || status.Abandoned != 0 {
+			t.Errorf("status %+v, want 1 unrecorded", status)
+		}
+		if n := s.log.lines("level=ERROR", "a completed job cannot be recorded", "job=1"); n != 1 {
+			t.Errorf("it was said %d times", n)
+		}
+		tries := 0
+		for _, batch := range q.sent() {
+			for _, o := range batch {
+				if o.Job.ID != 1 {
+					continue
+				}
+				if tries++; o.Verdict != understudy.Completed || tries > 1 && len(batch) != 1 {
+					t.Errorf("try %d of %d outcomes says that the job is %s", tries, len(batch), o.Verdict)
+				}
+			}
+		}
+		if tries < 12 || tries > 40 {
+			t.Errorf("%d tries in a minute, want a few", tries)
+		}
+		refuses.Store(false)
+		time.Sleep(6 * time.Second)
+		s.want(understudy.StateCompleted, 50)
+		s.drained()
+	})
+}
+
+func TestACompletedJobThatCannotBeRecordedHoldsNoDrainUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
 		q.refuse = func(o understudy.Outcome) (bool, error) {
-			if o.Verdict == understudy.Completed && strings.Contains(string(o.Job.Result()), "bad") {
-				return false, errors.New("unsupported Unicode escape sequence")
+			if o.Job.ID == 1 {
+				return false, errors.New("no")
 			}
 			return false, nil
 		}
 		q.enqueue(2)
-		last := q.enqueueJobs(1, understudy.Job{Kind: "work", Queue: "default", MaxAttempts: 1})
-		s := start(t, q, 3, func(_ context.Context, job *understudy.Job) error {
-			if job.ID == 2 {
-				return job.SetResult("good")
+		s := start(t, q, 2, nothing, nil)
+		synctest.Wait()
+		s.want(understudy.StateCompleted, 1)
+		began := time.Now()
+		s.drained()
+		if took := time.Since(began); took > maxRetryWait {
+			t.Errorf("the drain took %s", took)
+		}
+		if status := s.worker.Status(); status.Abandoned != 1 || status.Unrecorded != 0 {
+			t.Errorf("status %+v, want 1 given up", status)
+		}
+		if row := q.row(1); row.state != understudy.StateAvailable || row.job.Attempt != 0 {
+			t.Errorf("job 1 is %s, charged %d, want it back in its queue by the epoch's end", row.state, row.job.Attempt)
+		}
+	})
+}
+
+func TestAResultThatIsNotKeptIsSaid(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.enqueue(2)
+		s := start(t, q, 2, func(_ context.Context, job *understudy.Job) error {
+			if job.ID == 1 {
+				return job.SetResult(func() {})
 			}
-			return job.SetResult("bad")
+			return job.SetResult("kept")
 		}, nil)
 		synctest.Wait()
-		for id, want := range map[int64]understudy.State{
-			1: understudy.StateRetryable, 2: understudy.StateCompleted, last: understudy.StateDiscarded,
-		} {
-			row := q.row(id)
-			if row.state != want || row.job.Attempt != 1 {
-				t.Errorf("job %d is %s after attempt %d, want %s after 1", id, row.state, row.job.Attempt, want)
-			}
-			if id != 2 && row.err != "result cannot be stored: unsupported Unicode escape sequence" {
-				t.Errorf("job %d: error %q", id, row.err)
-			}
+		s.want(understudy.StateCompleted, 2)
+		if row := q.row(1); row.result != "" || row.job.Attempt != 1 {
+			t.Errorf("result %q after attempt %d", row.result, row.job.Attempt)
 		}
-		if q.row(2).result != `"good"` {
-			t.Errorf("result of job 2: %s", q.row(2).result)
+		if n := s.log.lines("level=WARN", "completed without its result", "job=1", "cannot be made JSON"); n != 1 || s.log.lines("without its result") != 1 {
+			t.Errorf("it was said %d times", n)
 		}
 		s.drained()
 	})
@@ -295,7 +351,12 @@ func TestAnOutcomeThatCanNeverBeStoredIsGivenUp(t *testing.T) {
 			return false, nil
 		}
 		q.enqueue(2)
-		s := start(t, q, 2, nothing, nil)
+		s := start(t, q, 2, func(_ context.Context, job *understudy.Job) error {
+			if job.ID == 1 {
+				return errors.New("failed")
+			}
+			return nil
+		}, nil)
 		synctest.Wait()
 		s.want(understudy.StateCompleted, 1)
 		if status := s.worker.Status(); status.Abandoned != 1 || status.Unrecorded != 0 {
@@ -312,7 +373,6 @@ func TestWhatIsRejectedIsChangedOnlyAsFarAsItMust(t *testing.T) {
 	t.Parallel()
 	job := &understudy.Job{ID: 1, Attempt: 1, MaxAttempts: 2}
 	for verdict, want := range map[understudy.Verdict]understudy.Verdict{
-		understudy.Completed: understudy.Retried,
 		understudy.Retried:   understudy.Retried,
 		understudy.Snoozed:   understudy.Retried,
 		understudy.Discarded: understudy.Discarded,

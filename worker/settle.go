@@ -10,36 +10,36 @@ import (
 // outcomeCounts count what became of outcomes.
 type outcomeCounts struct {
 	unrecorded int                            // added, and neither recorded nor given up
-	bytes      int                            // of those
 	recorded   [understudy.Released + 1]int64 // by verdict
 	fenced     int64
 	abandoned  int64
 }
 
 // recorded counts what became of a batch that was written. Outcomes of jobs that
-// somebody has locked are sent again later; those that cannot be stored are
-// changed first.
+// somebody has locked are sent again later, and so are those that cannot be
+// stored.
 func (r *recorder) recorded(a attempt) outcomeCounts {
 	known := r.troubled.take(a.batch)
 	now := time.Now()
-	counts := outcomeCounts{unrecorded: -len(a.batch), bytes: -bytesOf(a.batch)}
+	counts := outcomeCounts{unrecorded: -len(a.batch)}
 	for i := range a.batch {
 		counts.recorded[a.batch[i].Verdict]++
 	}
 	for _, o := range a.recorded.Deferred {
 		counts.recorded[o.Verdict]--
 		counts.unrecorded++
-		counts.bytes += outcomeBytes(&o)
 		r.troubled.deferred(known[o.Job], o, now)
 	}
 	for _, rejected := range a.recorded.Rejected {
 		counts.recorded[rejected.Outcome.Verdict]--
 		if r.rejected(known[rejected.Outcome.Job], rejected, now) {
 			counts.unrecorded++
-			counts.bytes += outcomeBytes(&r.troubled[rejected.Outcome.Job].outcome)
 		} else {
 			counts.abandoned++
 		}
+	}
+	for _, o := range a.recorded.Warned {
+		r.log.Warn("a job is completed without its result", "job", o.Job.ID, "kind", o.Job.Kind, "reason", o.Warning)
 	}
 	if len(a.recorded.Fenced) > 0 {
 		r.fenced(&counts, a.recorded.Fenced, a.repeated && !r.lease.isLost())
@@ -66,34 +66,43 @@ func (r *recorder) fenced(counts *outcomeCounts, outcomes []understudy.Outcome, 
 // maxRejections is how often an outcome is changed so that it can be stored.
 const maxRejections = 2
 
-// rejected changes an outcome that the database cannot store, to send it
-// again. It says no when it has run out of changes.
+// rejected sends an outcome again that the database cannot store: changed, or,
+// where its job is completed, as it is. It says no when nothing of that helps.
 func (r *recorder) rejected(before *trouble, rejected understudy.RejectedOutcome, now time.Time) bool {
-	o := rejected.Outcome
-	times := 1
+	next := trouble{outcome: rejected.Outcome, due: now, rejections: 1}
 	if before != nil {
-		times += before.rejections
+		next.rejections += before.rejections
 	}
+	o := &next.outcome
 	log := r.log.With("job", o.Job.ID, "kind", o.Job.Kind, "verdict", o.Verdict.String(), "error", rejected.Err)
-	if times > maxRejections {
-		log.Error("an outcome cannot be stored: the job is left for rescue")
-		return false
+	if o.Verdict == understudy.Completed {
+		// What is done is done: nothing else is recorded of it, as long as there is a worker to try.
+		if r.isClosed() {
+			log.Error("a completed job cannot be recorded: it is left for rescue and will run again")
+			return false
+		}
+		if next.rejections == 1 {
+			log.Error("a completed job cannot be recorded: it is tried until the worker ends")
+		}
+		o.Warning = "" // the store finds it anew, should the server take the result by then
+		next.due = now.Add(retryWait(next.rejections))
+	} else {
+		if next.rejections > maxRejections {
+			log.Error("an outcome cannot be stored: the job is left for rescue")
+			return false
+		}
+		reason := "outcome cannot be stored"
+		if next.rejections == 1 { // the second time, the reason itself may be what cannot be stored
+			reason = fmt.Sprintf("%s: %v", reason, rejected.Err)
+		}
+		*o = storable(*o, reason)
+		log.Error("an outcome cannot be stored", "instead", o.Verdict.String())
 	}
-	reason := "outcome cannot be stored"
-	if o.Verdict == understudy.Completed && o.Job.Result() != nil {
-		reason = "result cannot be stored"
-	}
-	if times == 1 { // the second time, the reason itself may be what cannot be stored
-		reason = fmt.Sprintf("%s: %v", reason, rejected.Err)
-	}
-	changed := storable(o, reason)
-	log.Error("an outcome cannot be stored", "instead", changed.Verdict.String())
-	r.troubled[o.Job] = &trouble{outcome: changed, due: now, rejections: times}
+	r.troubled[o.Job] = &next
 	return true
 }
 
-// storable is the outcome without what may not be stored. A result is stored
-// only of a job that is completed.
+// storable is the outcome without what may not be stored.
 func storable(o understudy.Outcome, reason string) understudy.Outcome {
 	switch o.Verdict {
 	case understudy.Discarded, understudy.Cancelled, understudy.Released:
@@ -109,7 +118,7 @@ func (r *recorder) abandon(outcomes []understudy.Outcome) {
 	}
 	r.log.Error("outcomes were not recorded: the jobs are left for rescue and will run again",
 		"count", len(outcomes), "jobs", someIDs(outcomes))
-	r.count(outcomeCounts{unrecorded: -len(outcomes), bytes: -bytesOf(outcomes), abandoned: int64(len(outcomes))})
+	r.count(outcomeCounts{unrecorded: -len(outcomes), abandoned: int64(len(outcomes))})
 }
 
 // abandonAll gives up whatever is left when the recorder ends.
@@ -126,19 +135,16 @@ func (r *recorder) abandonAll() {
 // count adds to the counts, and lets claiming go on when it may.
 func (r *recorder) count(more outcomeCounts) {
 	r.mu.Lock()
-	before := r.crowds(r.counts)
+	before := r.counts.unrecorded
 	r.counts.unrecorded += more.unrecorded
-	if r.counts.bytes += more.bytes; r.counts.unrecorded == 0 {
-		r.counts.bytes = 0 // whatever handlers made of their jobs meanwhile
-	}
 	r.counts.fenced += more.fenced
 	r.counts.abandoned += more.abandoned
 	for verdict, n := range more.recorded {
 		r.counts.recorded[verdict] += n
 	}
-	after := r.crowds(r.counts)
+	after := r.counts.unrecorded
 	r.mu.Unlock()
-	if before && !after {
+	if before > maxUnrecorded && after <= maxUnrecorded {
 		r.uncrowd()
 	}
 }

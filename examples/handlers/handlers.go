@@ -34,7 +34,9 @@ type order struct {
 }
 
 // charge charges an order. The charge and the job's completion are one
-// transaction: both happen, once, however often the job is tried.
+// transaction: one of each, however often the job is tried. That there is one
+// charge, however many jobs there are and whoever runs a completed one again, is
+// the constraint's to see to.
 func (s shop) charge(ctx context.Context, job *understudy.Job, o order) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var cents int
@@ -45,7 +47,7 @@ func (s shop) charge(ctx context.Context, job *understudy.Job, o order) error {
 		if cents <= 0 {
 			return understudy.Discard(fmt.Errorf("order %d costs nothing", o.ID))
 		}
-		_, err = tx.Exec(ctx, "INSERT INTO "+s.table("charges")+" (order_id, cents) VALUES ($1, $2)", o.ID, cents)
+		_, err = tx.Exec(ctx, "INSERT INTO "+s.table("charges")+" (order_id, cents) VALUES ($1, $2) ON CONFLICT (order_id) DO NOTHING", o.ID, cents)
 		if err != nil {
 			return fmt.Errorf("charge order %d: %w", o.ID, err)
 		}

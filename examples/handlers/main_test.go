@@ -143,15 +143,42 @@ func TestEveryOrderIsChargedOnceThoughWorkersComeAndGo(t *testing.T) {
 	})
 }
 
+func TestAnOrderIsChargedOnceThoughItsJobIsRunAgainAndEnqueuedTwice(t *testing.T) {
+	t.Parallel()
+	th := newTheatre(t)
+	th.order("production", 100, true)
+	th.start("active")
+	completed := "SELECT count(*) FROM production.jobs WHERE state = 'completed'"
+	th.until("the order is charged", func() bool { return th.count(completed) == 1 })
+	if _, err := th.pool.Exec(t.Context(), "SELECT production.retry(id) FROM production.jobs"); err == nil {
+		t.Error("a completed job was retried without a word")
+	}
+	for _, sql := range []string{
+		"SELECT production.retry_completed(id) FROM production.jobs",
+		"SELECT production.enqueue('charge', jsonb_build_object('order_id', id)) FROM production.orders",
+	} {
+		if _, err := th.pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	th.until("both jobs are completed", func() bool { return th.count(completed) == 2 })
+	th.want(map[string]int{
+		"SELECT count(*) FROM production.charges":                                           1,
+		"SELECT count(*) FROM production.jobs WHERE attempt = 2 AND last_error IS NULL":     1,
+		`SELECT count(*) FROM production.jobs WHERE result = '{"cents": 100}'`:              2,
+		"SELECT count(*) FROM production.jobs, jsonb_array_elements(attempts) WHERE id = 1": 2,
+	})
+}
+
 func TestAChargeIsNotKeptWithoutItsCompletion(t *testing.T) {
 	t.Parallel()
 	th := newTheatre(t)
-	// The completion of the first attempt fails, after the charge was written.
+	// The completion of the first attempt fails, with its result and without, after the charge was written.
 	for _, sql := range []string{
 		`CREATE SEQUENCE production.completions`,
 		`CREATE FUNCTION production.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 			BEGIN
-				IF nextval('production.completions') = 1 THEN RAISE EXCEPTION 'not now'; END IF;
+				IF nextval('production.completions') <= 2 THEN RAISE EXCEPTION 'not now'; END IF;
 				RETURN NEW;
 			END $$`,
 		`CREATE TRIGGER refuse BEFORE INSERT ON production.finished_jobs FOR EACH ROW EXECUTE FUNCTION production.refuse()`,

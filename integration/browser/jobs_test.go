@@ -33,6 +33,37 @@ func TestAJobIsFoundAndRetriedAfterAConfirmation(t *testing.T) {
 	tb.until(`document.documentElement.dataset.refresh === "0" || !document.documentElement.dataset.refresh`)
 }
 
+func TestACompletedJobRunsAgainAfterTwoConfirmations(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	w := s.start("active")
+	id := s.enqueue(store.NewJob{Kind: "echo"})
+	path := w.url(fmt.Sprintf("/jobs/%d", id))
+	for _, how := range []look{desktop, phone} {
+		tb := open(t, path, how)
+		tb.says("h1", "completed")
+		tb.click(opens("retry"))
+		tb.says("#retry", "what it did is done once more")
+		tb.usable()
+		tb.click(opens("retry-completed"))
+		tb.says("#retry-completed", "a second time")
+		tb.usable()
+		tb.click(`#retry-completed button[type="button"]`)
+		tb.until(`document.querySelectorAll(":popover-open").length === 1`)
+		tb.click(`#retry button[type="button"]`)
+		tb.until(`!document.querySelector(":popover-open")`)
+	}
+	if job, err := s.jobs.Job(t.Context(), id); err != nil || job.Attempt != 1 {
+		t.Errorf("the job ran %d times though nobody confirmed twice, error %v", job.Attempt, err)
+	}
+	tb := open(t, path, desktop)
+	tb.click(opens("retry"))
+	tb.click(opens("retry-completed"))
+	tb.click(`#retry-completed form button.danger`)
+	tb.says("h1", "completed")
+	tb.says("main", "2 of ")
+}
+
 func TestThePageOfAJobFollowsItWithoutAReload(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

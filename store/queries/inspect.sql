@@ -11,13 +11,20 @@ SELECT {schema}.cancel($1);
 -- name: retry
 SELECT {schema}.retry($1);
 
+-- name: retry_completed
+SELECT {schema}.retry_completed($1);
+
 -- name: job
--- Where an id was given twice, the job that is not finished, or was enqueued last.
-SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
-       created_at, attempted_at, finalized_at, coalesce(worker_id::text, '') AS worker_id, coalesce(worker_version, '') AS worker_version,
-       coalesce(worker_role, '') AS worker_role, attempts, result, coalesce(last_error, '') AS last_error, cancel_requested
-FROM {schema}.jobs WHERE id = $1
-ORDER BY finalized_at IS NOT NULL, created_at DESC LIMIT 1;
+-- Where an id was given twice, the job that is not finished, or was enqueued last. A schema that is yet to be migrated has no warnings: there
+-- the column is that of elsewhere.
+SELECT job.* FROM (SELECT NULL::text AS warning) AS elsewhere CROSS JOIN LATERAL (
+    SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
+           created_at, attempted_at, finalized_at, coalesce(worker_id::text, '') AS worker_id, coalesce(worker_version, '') AS worker_version,
+           coalesce(worker_role, '') AS worker_role, attempts, result, coalesce(last_error, '') AS last_error, cancel_requested,
+           coalesce(warning, '') AS warning
+    FROM {schema}.jobs WHERE id = $1
+    ORDER BY finalized_at IS NOT NULL, created_at DESC LIMIT 1
+) AS job;
 
 -- name: ids_given
 -- The id that was given last, and the largest that there is. What is enqueued meanwhile is in the first alone: a sequence is read as it is by then.
@@ -25,12 +32,16 @@ SELECT (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM 
     coalesce(greatest((SELECT max(id) FROM {schema}.open_jobs), (SELECT max(id) FROM {schema}.finished_jobs)), 0);
 
 -- name: jobs
-SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
-       created_at, attempted_at, finalized_at, coalesce(worker_id::text, '') AS worker_id, coalesce(worker_version, '') AS worker_version,
-       coalesce(worker_role, '') AS worker_role, attempts, result, coalesce(last_error, '') AS last_error, cancel_requested
-FROM {schema}.jobs
-WHERE ($1 = '' OR state = $1) AND ($2 = '' OR kind = $2) AND ($3 = '' OR queue = $3) AND ($4::bigint = 0 OR id < $4)
-ORDER BY id DESC LIMIT $5;
+SELECT job.* FROM (SELECT NULL::text AS warning) AS elsewhere CROSS JOIN LATERAL (
+    SELECT id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses, coalesce(unique_key, '') AS unique_key, metadata,
+           created_at, attempted_at, finalized_at, coalesce(worker_id::text, '') AS worker_id, coalesce(worker_version, '') AS worker_version,
+           coalesce(worker_role, '') AS worker_role, attempts, result, coalesce(last_error, '') AS last_error, cancel_requested,
+           coalesce(warning, '') AS warning
+    FROM {schema}.jobs
+    WHERE ($1 = '' OR state = $1) AND ($2 = '' OR kind = $2) AND ($3 = '' OR queue = $3) AND ($4::bigint = 0 OR id < $4)
+    ORDER BY id DESC LIMIT $5
+) AS job
+ORDER BY id DESC;
 
 -- name: counts
 SELECT queue, kind, state, count, due FROM {schema}.job_counts ORDER BY queue, kind, state;

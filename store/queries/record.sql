@@ -1,23 +1,24 @@
 -- name: finish
 -- Takes runs of jobs: their first and last id, where in $10 the first one's start stands, and what they have in common.
--- Fenced twice: by the claim, which must still be there, and by requeues. Returns which of the outcomes were written; null for all.
+-- Fenced twice: by the claim, which must still be there, and by requeues. A problem is the warning of a job that is completed, and else its
+-- error. Returns which of the outcomes were written; null for all.
 WITH gone AS (
     DELETE FROM {schema}.open_jobs j
     USING (
         SELECT unnest($2::bigint[]) AS first_id, unnest($3::bigint[]) AS last_id, unnest($4::int[]) AS place, unnest($5::bigint[]) AS number,
-            unnest($6::int[]) AS requeues, unnest($7::text[]) AS state, unnest($8::text[]) AS result, unnest($9::text[]) AS error
+            unnest($6::int[]) AS requeues, unnest($7::text[]) AS state, unnest($8::text[]) AS result, unnest($9::text[]) AS problem
     ) r
     WHERE j.id BETWEEN r.first_id AND r.last_id AND j.requeues = r.requeues
         AND r.number = ANY (ARRAY(SELECT number FROM {schema}.claims WHERE worker_id = $1::uuid AND number = ANY ($5::bigint[])))
-    RETURNING j.*, r.place + (j.id - r.first_id)::int AS nth, r.result, r.error,
+    RETURNING j.*, r.place + (j.id - r.first_id)::int AS nth, r.result, r.problem,
         CASE WHEN r.state = 'discarded' AND j.cancel_requested THEN 'cancelled' ELSE r.state END AS state
 ), done AS (
     INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses,
-        requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error)
+        requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error, warning)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL),
         id, queue, kind, args, state, priority, scheduled_at, attempt + 1, max_attempts, losses,
         requeues, unique_key, metadata, created_at, ($10::timestamptz[])[nth], $1::uuid, $11, $12, past_attempts, result::jsonb,
-        coalesce(error, CASE WHEN state = 'completed' THEN last_error ELSE state END)
+        CASE WHEN state = 'completed' THEN last_error ELSE coalesce(problem, state) END, CASE WHEN state = 'completed' THEN problem END
     FROM gone
 ), counted AS (
     INSERT INTO {schema}.finished_counts (slice, queue, kind, state, jobs)
@@ -104,10 +105,10 @@ WITH gone AS (
     RETURNING j.*
 ), done AS (
     INSERT INTO {schema}.finished_jobs (slice, id, queue, kind, args, state, priority, scheduled_at, attempt, max_attempts, losses,
-        requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error)
+        requeues, unique_key, metadata, created_at, attempted_at, worker_id, worker_version, worker_role, past_attempts, result, last_error, warning)
     SELECT (SELECT slice FROM {schema}.slices WHERE opened_at IS NOT NULL AND closed_at IS NULL),
         g.id, queue, kind, args, 'completed', priority, scheduled_at, attempt + 1, max_attempts, losses,
-        requeues, unique_key, metadata, created_at, $5, $3::uuid, w.version, w.role, past_attempts, $6::text::jsonb, last_error
+        requeues, unique_key, metadata, created_at, $5, $3::uuid, w.version, w.role, past_attempts, $6::text::jsonb, last_error, $7::text
     FROM gone g LEFT JOIN {schema}.workers w ON w.id = $3::uuid
 ), counted AS (
     INSERT INTO {schema}.finished_counts (slice, queue, kind, state, jobs)

@@ -4,9 +4,11 @@ CREATE TABLE orders (
     cents int NOT NULL
 );
 
--- Nothing here keeps an order from being charged twice: the worker does.
+-- An order is charged once, whatever happens: two jobs may be enqueued for it, or
+-- a completed one run again. That the worker charges once for each completion of
+-- a job does not rule that out; this key does.
 CREATE TABLE charges (
-    order_id   bigint NOT NULL REFERENCES orders (id),
+    order_id   bigint PRIMARY KEY REFERENCES orders (id),
     cents      int NOT NULL,
     charged_at timestamptz NOT NULL DEFAULT now()
 );
