@@ -1,6 +1,10 @@
 package understudy
 
-import "time"
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
 
 // WorkerStatus is what the worker of one epoch does, and has done, at one
 // moment. It is a copy.
@@ -51,4 +55,13 @@ type QueueStatus struct {
 	Concurrency int    `json:"concurrency"`
 	Running     int    `json:"running"`
 	Buffered    int    `json:"buffered"` // claimed, not started
+}
+
+// MarshalJSON adds the id as a text: JavaScript keeps no number beyond 2^53.
+func (j RunningJob) MarshalJSON() ([]byte, error) {
+	type plain RunningJob
+	return json.Marshal(struct {
+		plain
+		IDText string `json:"id_text"`
+	}{plain(j), strconv.FormatInt(j.ID, 10)})
 }

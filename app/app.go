@@ -112,6 +112,9 @@ func (a *application) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.HasSubCommands() {
+			return usagef("%w: %s: say what to do before its flags: %s (see %[2]s --help)", err, cmd.CommandPath(), strings.Join(subcommands(cmd), ", "))
+		}
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.AddCommand(a.runCommand(), a.versionCommand(), a.migrateCommand(), a.enqueueCommand(), a.jobsCommand(), a.workersCommand(), a.smokeCommand(), a.testerCommand(), a.demoCommand())

@@ -142,9 +142,13 @@ func (e *enqueuing) print(cmd *cobra.Command, c *client, ids []int64) error {
 	return err
 }
 
+// byteOrderMark is what some editors and programs begin a text with.
+const byteOrderMark = "\ufeff"
+
 // parseArgs reads a job's arguments; the store checks what JSON it keeps. The
 // text of the error goes on from what the arguments are called.
 func parseArgs(text string) (args json.RawMessage, err error) {
+	text = strings.TrimPrefix(text, byteOrderMark)
 	if err := json.Unmarshal([]byte(text), &args); err != nil {
 		return nil, fmt.Errorf(`is not JSON: %w: write it like '{"key": "value"}'`, err)
 	}

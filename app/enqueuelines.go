@@ -80,7 +80,7 @@ func (l *lines) next() (b batch, err error) {
 			break
 		}
 		l.read++
-		text := strings.TrimSpace(l.in.Text())
+		text := strings.TrimSpace(strings.TrimPrefix(l.in.Text(), byteOrderMark))
 		if text == "" {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/understudy-worker/understudy"
@@ -42,8 +43,9 @@ func (s *site) dummy(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, fmt.Sprintf("/jobs/%d", id), http.StatusSeeOther)
 	default:
 		web.JSON(w, r, s.Log, http.StatusCreated, struct {
-			ID int64 `json:"id"`
-		}{id})
+			ID     int64  `json:"id"`
+			IDText string `json:"id_text"`
+		}{id, strconv.FormatInt(id, 10)})
 	}
 }
 

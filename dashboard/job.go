@@ -42,7 +42,10 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 // showJSON is all of a job for programs.
 func (s *site) showJSON(w http.ResponseWriter, r *http.Request) {
 	if _, row, ok := s.find(w, r); ok {
-		web.JSON(w, r, s.Log, http.StatusOK, row)
+		web.JSON(w, r, s.Log, http.StatusOK, struct {
+			store.JobRow
+			IDText string `json:"id_text"`
+		}{row, strconv.FormatInt(row.ID, 10)})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/internal/web"
@@ -12,8 +13,9 @@ import (
 
 // steered is what a program is told of a job that it changed.
 type steered struct {
-	ID    int64            `json:"id"`
-	State understudy.State `json:"state"`
+	ID     int64            `json:"id"`
+	IDText string           `json:"id_text"` // JavaScript keeps no number beyond 2^53
+	State  understudy.State `json:"state"`
 }
 
 func (s *site) retry(w http.ResponseWriter, r *http.Request) { s.steer(w, r, Jobs.Retry) }
@@ -54,7 +56,7 @@ func (s *site) steer(w http.ResponseWriter, r *http.Request, change func(jobs Jo
 	case web.WantsPage(r):
 		http.Redirect(w, r, fmt.Sprintf("/jobs/%d", id), http.StatusSeeOther)
 	default:
-		web.JSON(w, r, s.Log, http.StatusOK, steered{id, state})
+		web.JSON(w, r, s.Log, http.StatusOK, steered{id, strconv.FormatInt(id, 10), state})
 	}
 }
 

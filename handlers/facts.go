@@ -50,16 +50,19 @@ func arguments(job *understudy.Job) []byte {
 // keepResult makes data the job's result if it is one JSON value; anything
 // else is only talk. A value that cannot be stored is a warning, not a failure.
 func keepResult(job *understudy.Job, data []byte) {
-	data = bytes.TrimSpace(data)
+	data = bytes.TrimSpace(withoutMark(data))
 	if json.Valid(data) || deeperThanGo(data) {
 		_ = job.SetResult(json.RawMessage(data)) // is nil
 	}
 }
 
+// withoutMark is data without the byte order mark that some services begin with.
+func withoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\ufeff")) }
+
 // leaveLong leaves out what came back and is longer than the limit, of which
 // data is the start. If that is the start of a JSON value, the job's warning says so.
 func leaveLong(job *understudy.Job, data []byte, setting string, limit int) {
-	err := json.NewDecoder(bytes.NewReader(data)).Decode(new(json.RawMessage))
+	err := json.NewDecoder(bytes.NewReader(withoutMark(data))).Decode(new(json.RawMessage))
 	if errors.Is(err, io.ErrUnexpectedEOF) || json.Valid(data) || deeperThanGo(data) {
 		job.LeaveResult(fmt.Sprintf("result has more than %d bytes, the limit of %s", limit, setting))
 	}

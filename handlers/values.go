@@ -73,7 +73,7 @@ func asTable(value any) (map[string]any, bool) {
 // decode reads a JSON text that starts with the given bracket. Numbers keep
 // the digits they were written with.
 func decode(text, bracket string, into any) bool {
-	text = strings.TrimSpace(text)
+	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
 	if !strings.HasPrefix(text, bracket) || !json.Valid([]byte(text)) {
 		return false
 	}

@@ -43,6 +43,13 @@ type receipt struct {
 	Count int    `json:"count"`
 	First int64  `json:"first"` // ids of the first and of the last job
 	Last  int64  `json:"last"`
+	// The same as texts: JavaScript keeps no number beyond 2^53.
+	FirstText string `json:"first_text"`
+	LastText  string `json:"last_text"`
+}
+
+func newReceipt(side string, count int, first, last int64) receipt {
+	return receipt{side, count, first, last, strconv.FormatInt(first, 10), strconv.FormatInt(last, 10)}
 }
 
 // enqueue enqueues jobs of one kind into one side.
@@ -80,7 +87,7 @@ func (o *order) carryOut(ctx context.Context) (receipt, error) {
 	var refusal *store.Refusal
 	switch {
 	case err == nil:
-		return receipt{Side: o.side.Name, Count: len(ids), First: ids[0], Last: ids[len(ids)-1]}, nil
+		return newReceipt(o.side.Name, len(ids), ids[0], ids[len(ids)-1]), nil
 	case errors.As(err, &refusal):
 		return receipt{}, err
 	}
@@ -157,7 +164,7 @@ func (t *Tester) side(name string) (*Side, error) {
 }
 
 func readCount(text string) (int, error) {
-	if text = strings.TrimSpace(text); text == "" {
+	if text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff")); text == "" {
 		return 1, nil
 	}
 	count, err := strconv.Atoi(text)
@@ -213,5 +220,6 @@ func (t *Tester) readReceipt(query url.Values) *receipt {
 	if err != nil {
 		return nil
 	}
-	return &receipt{Side: side.Name, Count: count, First: first, Last: last}
+	done := newReceipt(side.Name, count, first, last)
+	return &done
 }
