@@ -13,6 +13,9 @@ type ClaimRequest struct {
 	Kinds []string
 	// Limit is how many jobs to claim at the most.
 	Limit int
+	// Bytes is how many bytes of arguments and metadata they may have together, 0
+	// for any number. One job is claimed however many it has.
+	Bytes int
 }
 
 // Verdict is how a claimed job leaves its worker's hands.

@@ -119,7 +119,7 @@ func (s *server) workerOptions(env supervisor.Env, queue worker.Queue, all under
 	}
 	return worker.Options{
 		Queue: queue, Handlers: all, Queues: queues, PollInterval: c.PollInterval, Lease: c.Lease, JobTimeout: c.JobTimeout,
-		DrainTimeout: env.DrainTimeout, Running: &s.running, Key: env.Target + "/" + env.Schema,
+		DrainTimeout: env.DrainTimeout, MaxBytes: c.MaxBytes, Running: &s.running, Key: env.Target + "/" + env.Schema,
 		Observer: observer, Log: s.log.With("role", env.Role, "target", env.Target, "schema", env.Schema),
 	}
 }

@@ -134,7 +134,7 @@ func example(k documentedKey) string {
 	switch last := k.key[strings.LastIndex(k.key, ".")+1:]; last {
 	case "poll_interval", "lease", "retention", "job_timeout", "grace", "drain_timeout":
 		return "1m7s"
-	case "max_losses", "concurrency":
+	case "max_losses", "max_bytes", "concurrency":
 		return "7"
 	case "read_only":
 		return "true"

@@ -94,6 +94,9 @@ type Worker struct {
 	JobTimeout time.Duration `koanf:"job_timeout"`
 	// MaxLosses is how many lost workers discard a job, at least 1.
 	MaxLosses int `koanf:"max_losses"`
+	// MaxBytes is how many bytes of arguments and metadata the jobs may have that
+	// a worker holds at a time, at least 1.
+	MaxBytes int `koanf:"max_bytes"`
 }
 
 // HTTP is the worker's own web server.

@@ -43,6 +43,7 @@ var keys = []key{
 	entry("worker.retention", "duration", duration(1), "how long finished jobs are kept"),
 	entry("worker.job_timeout", "duration", duration(0), "how long one attempt may take, 0 for any time"),
 	entry("worker.max_losses", "number", integer(1), "how many lost workers discard a job"),
+	entry("worker.max_bytes", "number", integer(1), "how many bytes of args and metadata are held at a time"),
 	entry("handlers.*.*", "value", anything, "a key of the handler of this kind of job"),
 	entry("http.addr", "host:port", text(checkAddr), "address of the worker's web server, empty for none"),
 	entry("http.read_only", "bool", boolean, "refuse requests that change something"),

@@ -20,7 +20,7 @@ func expected(change func(*Config)) Config {
 			"preview":    {DSN: "postgres://app:preview-pass@db/x", Schema: "preview", Migrations: "apply", DrainTimeout: 5 * time.Second, Pooler: "none"},
 		},
 		Queues:   map[string]Queue{"default": {Concurrency: 50}},
-		Worker:   Worker{PollInterval: time.Second, Lease: 30 * time.Second, Retention: 24 * time.Hour, MaxLosses: 5},
+		Worker:   Worker{PollInterval: time.Second, Lease: 30 * time.Second, Retention: 24 * time.Hour, MaxLosses: 5, MaxBytes: 16 << 20},
 		Handlers: map[string]map[string]any{},
 		HTTP:     HTTP{Addr: ":8080", ReadyRequires: []string{"production"}},
 		Log:      Log{Level: "info", Format: "json"},

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,9 +22,21 @@ func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) (job
 		return nil, false, nil
 	}
 	front := q.fronts.of(request)
-	for short := true; short && len(jobs) < request.Limit; {
-		look := front.begin(time.Now(), request.Limit-len(jobs))
-		found, err := q.claim(ctx, request, look)
+	limit, bytes := front.within(request), 0
+	for short := true; short && len(jobs) < limit; {
+		look := front.begin(time.Now(), limit-len(jobs))
+		found, err := q.claim(ctx, request, look, request.Bytes-bytes)
+		var over *overBudget
+		if errors.As(err, &over) { // the same again, but no more than fit
+			limit = len(jobs) + over.fit
+			front.weigh(over.fit+1, over.bytes)
+			if over.claimed {
+				if _, err := q.Reconcile(ctx); err != nil { // the next one does
+					return jobs, true, nil
+				}
+			}
+			continue
+		}
 		if err != nil && len(jobs) == 0 {
 			return nil, false, q.store.wrap("claim jobs", err)
 		}
@@ -31,23 +44,48 @@ func (q *Queue) Claim(ctx context.Context, request understudy.ClaimRequest) (job
 			return jobs, true, nil
 		}
 		front.end(look, found)
+		front.weigh(len(found.jobs), found.bytes)
 		jobs, more, short = append(jobs, found.jobs...), found.more, found.rows >= look.rows
+		if bytes += found.bytes; request.Bytes > 0 && bytes >= request.Bytes {
+			return jobs, more || len(jobs) >= limit, nil
+		}
 	}
 	return jobs, more, nil
 }
 
-// findings are what a look at a queue brought.
-type findings struct {
-	jobs []*understudy.Job // claimed, in the order of claims
-	rows int               // of ready that held them
-	more bool              // there are more where it looked
-	took time.Duration
+// overBudget is a claim that was broken off because its jobs had more bytes than
+// were asked for.
+type overBudget struct {
+	fit     int  // how many of them would not have
+	bytes   int  // of one more
+	claimed bool // it came too late: the jobs are to go back
 }
 
-// claim takes what one look brings.
-func (q *Queue) claim(ctx context.Context, request understudy.ClaimRequest, look *look) (findings, error) {
+func (o *overBudget) Error() string {
+	return fmt.Sprintf("the first %d jobs have %d bytes: more than there is room for", o.fit+1, o.bytes)
+}
+
+// findings are what a look at a queue brought.
+type findings struct {
+	jobs  []*understudy.Job // claimed, in the order of claims
+	bytes int               // of their arguments and metadata
+	rows  int               // of ready that held them
+	more  bool              // there are more where it looked
+	took  time.Duration
+}
+
+// claim takes what one look brings. Where that has more bytes than the budget, it
+// is an overBudget and takes nothing: the server writes the jobs as this reads
+// them, and stops when it is asked to. If all were on their way by then, they are
+// claimed, and are to go back as those of a claim whose reply was lost.
+func (q *Queue) claim(ctx context.Context, request understudy.ClaimRequest, look *look, budget int) (findings, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	number := q.held.begin()
 	c := newCollector(q.store.schema, request.Queue, request.Kinds, understudy.Claim{Epoch: q.epoch, Number: number})
+	if c.stop = stop; request.Bytes > 0 {
+		c.budget = max(budget, 1)
+	}
 	var more bool
 	batch := &pgx.Batch{}
 	batch.Queue(q.store.sql.get("claim"), q.epoch, number, request.Queue, look.rows, look.kinds, look.limit,
@@ -55,12 +93,17 @@ func (q *Queue) claim(ctx context.Context, request understudy.ClaimRequest, look
 	batch.Queue(q.store.sql.get("more_ready"), q.epoch, number, look.limit, request.Queue, look.kinds,
 		look.above, look.last, look.runAts, look.jobIDs, look.late).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&more) })
-	if err := q.claims.runOrBreakOff(ctx, batch); err != nil {
+	err := q.claims.runOrBreakOff(ctx, batch)
+	if c.over {
+		q.held.settle(number, nil)
+		return findings{}, &overBudget{fit: len(c.jobs) - 1, bytes: c.bytes, claimed: err == nil}
+	}
+	if err != nil {
 		q.held.settle(number, nil)
 		return findings{}, err
 	}
 	q.held.settle(number, c.jobs)
-	return findings{jobs: c.jobs, rows: c.rows, more: more, took: time.Since(look.began)}, nil
+	return findings{jobs: c.jobs, bytes: c.bytes, rows: c.rows, more: more, took: time.Since(look.began)}, nil
 }
 
 // Reconcile releases the jobs of claims whose reply was lost, and lists the

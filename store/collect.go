@@ -18,6 +18,11 @@ type collector struct {
 	free           []understudy.Job // of the current block
 	kind           kindScanner
 	args, metadata jsonScanner
+
+	bytes  int    // of their arguments and metadata
+	budget int    // of bytes, of all jobs but the first; 0 for none
+	over   bool   // there are more: what has come is not to be kept
+	stop   func() // breaks the claim off
 }
 
 // jobBlock is how many jobs are allocated at a time at the most: of a claim of
@@ -32,11 +37,21 @@ func newCollector(schema, queue string, kinds []string, claim understudy.Claim) 
 	return c
 }
 
-// collect reads all rows of the statement "claim".
+// collect reads all rows of the statement "claim". Where they are more than the
+// budget has room for, it keeps no more of them, and has the claim broken off.
 func (c *collector) collect(rows pgx.Rows) error {
 	for rows.Next() {
+		if c.over {
+			continue
+		}
 		if err := c.add(rows); err != nil {
 			return err
+		}
+		last := c.jobs[len(c.jobs)-1]
+		c.bytes += len(last.Args) + len(last.Metadata)
+		if c.budget > 0 && c.bytes > c.budget && len(c.jobs) > 1 {
+			c.over = true
+			c.stop()
 		}
 	}
 	return rows.Err()

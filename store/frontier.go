@@ -61,6 +61,7 @@ type frontier struct {
 	looked time.Time // when the last look began
 	places [understudy.MaxPriority]place
 	perRow int // jobs that a row had, of the last ones
+	perJob int // bytes that a job had, of the last ones, or half of what they had before
 }
 
 // blockSize is how many ids there are that may share a row of ready: from n
@@ -143,4 +144,25 @@ func (f *frontier) end(l *look, found findings) {
 	for i := range reached {
 		f.places[i] = atEnd
 	}
+}
+
+// within is how many jobs to claim: no more than are likely to fit the request's
+// bytes, so that a claim is seldom broken off.
+func (f *frontier) within(request understudy.ClaimRequest) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if request.Bytes < 1 || f.perJob == 0 {
+		return request.Limit
+	}
+	return min(request.Limit, max(request.Bytes/f.perJob, 1))
+}
+
+// weigh notes how many bytes jobs had.
+func (f *frontier) weigh(jobs, bytes int) {
+	if jobs == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.perJob = max(bytes/jobs, f.perJob/2)
 }

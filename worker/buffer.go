@@ -2,6 +2,7 @@ package worker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/understudy-worker/understudy"
@@ -9,8 +10,9 @@ import (
 
 // claimed is a job that no handler has begun, and when its claim was answered.
 type claimed struct {
-	job *understudy.Job
-	at  time.Time
+	job   *understudy.Job
+	at    time.Time
+	bytes int
 }
 
 // buffer holds the claimed jobs of one queue until a slot takes them, first in
@@ -18,7 +20,9 @@ type claimed struct {
 // concurrent use.
 type buffer struct {
 	concurrency int
+	budget      int           // of bytes that the jobs have which are here or run
 	need        chan struct{} // has a token when there is room for another claim
+	bytes       atomic.Int64  // that they have
 
 	mu      sync.Mutex
 	filled  sync.Cond // jobs have come, or the buffer was closed
@@ -33,8 +37,8 @@ type buffer struct {
 	closed  bool
 }
 
-func newBuffer(concurrency int) *buffer {
-	b := &buffer{concurrency: concurrency, need: make(chan struct{}, 1), pace: newPace()}
+func newBuffer(concurrency, budget int) *buffer {
+	b := &buffer{concurrency: concurrency, budget: budget, need: make(chan struct{}, 1), pace: newPace()}
 	b.filled.L = &b.mu
 	return b
 }
@@ -47,9 +51,13 @@ func (b *buffer) push(jobs []*understudy.Job, at time.Time) bool {
 		return false
 	}
 	b.compact()
+	bytes := 0
 	for _, job := range jobs {
-		b.jobs = append(b.jobs, claimed{job, at})
+		size := len(job.Args) + len(job.Metadata)
+		b.jobs = append(b.jobs, claimed{job, at, size})
+		bytes += size
 	}
+	b.bytes.Add(int64(bytes))
 	select { // what is done from now on makes room; what was done before is known
 	case <-b.need:
 	default:
@@ -80,6 +88,10 @@ const (
 	nothingDone time.Duration = -1 - iota // it has just begun
 	notStarted                            // a job that its handler did not see
 )
+
+// free notes that a job of so many bytes is done. It goes before next, which tells
+// the claimer.
+func (b *buffer) free(bytes int) { b.bytes.Add(-int64(bytes)) }
 
 // next waits for a job and takes it. It notes that the one before is done,
 // and how long its handler took. It returns false once the buffer is closed.
@@ -119,17 +131,19 @@ func (b *buffer) feed() {
 }
 
 // room is how many jobs to claim. While half of the jobs ahead are still
-// there it is 0, so that claims are few and large.
+// there, or half of the bytes that there may be, it is 0, so that claims are few
+// and large. Without any job there is room for one, however large.
 func (b *buffer) room() int {
-	if b.size() > b.ahead/2 {
+	if b.size() > b.ahead/2 || b.bytes.Load() > int64(b.budget/2) {
 		return 0
 	}
 	return b.concurrency - b.running + b.ahead - b.size()
 }
 
-// want says how many jobs to claim now: as many as there are idle slots, and
-// some ahead where handlers are quick. When it says 0, need has a token later.
-func (b *buffer) want() int {
+// want says how many jobs to claim now, and how many bytes they may have: as many
+// as there are idle slots, and some ahead where handlers are quick. When it says 0,
+// need has a token later.
+func (b *buffer) want() (jobs, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ahead = b.pace.ahead(b.concurrency, time.Now())
@@ -137,7 +151,7 @@ func (b *buffer) want() int {
 	if room == 0 {
 		b.hungry, b.changed = true, true
 	}
-	return room
+	return room, b.budget - int(b.bytes.Load())
 }
 
 func (b *buffer) size() int { return len(b.jobs) - b.head }
@@ -182,6 +196,7 @@ func (b *buffer) remove(which func(claimed) bool) []*understudy.Job {
 	for _, c := range b.jobs {
 		if which(c) {
 			taken = append(taken, c.job)
+			b.free(c.bytes)
 		} else {
 			kept = append(kept, c)
 		}

@@ -26,7 +26,7 @@ func idsOf(jobs []*understudy.Job) []int64 {
 
 func TestABufferIsFirstInFirstOut(t *testing.T) {
 	t.Parallel()
-	b := newBuffer(1)
+	b := newBuffer(1, DefaultMaxBytes)
 	took, next := nothingDone, int64(1)
 	for round := range int64(50) {
 		b.push(someJobs(round*10+1, 10), time.Now())
@@ -42,7 +42,7 @@ func TestABufferIsFirstInFirstOut(t *testing.T) {
 
 func TestABufferGivesNothingOnceItIsClosed(t *testing.T) {
 	t.Parallel()
-	b := newBuffer(1)
+	b := newBuffer(1, DefaultMaxBytes)
 	b.push(someJobs(1, 2), time.Now())
 	if left := b.takeAll(); len(left) != 2 {
 		t.Errorf("took %v", idsOf(left))
@@ -57,7 +57,7 @@ func TestABufferGivesNothingOnceItIsClosed(t *testing.T) {
 
 func TestABufferGivesUpOnlyWhatIsOld(t *testing.T) {
 	t.Parallel()
-	b := newBuffer(1)
+	b := newBuffer(1, DefaultMaxBytes)
 	now := time.Now()
 	b.push(someJobs(1, 2), now.Add(-2*time.Second))
 	b.push(someJobs(3, 1), now.Add(-time.Second))
@@ -73,9 +73,9 @@ func TestABufferGivesUpOnlyWhatIsOld(t *testing.T) {
 
 func TestClaimsGrowWithQuickHandlersAndWaitForHalfOfWhatIsAhead(t *testing.T) {
 	t.Parallel()
-	b := newBuffer(10)
+	b := newBuffer(10, DefaultMaxBytes)
 	b.pace.rate = 1e6 // as far as it is for others
-	if n := b.want(); n != 10 {
+	if n, _ := b.want(); n != 10 {
 		t.Fatalf("wants %d at first, want its concurrency", n)
 	}
 	b.push(someJobs(1, 10), time.Now())
@@ -89,11 +89,11 @@ func TestClaimsGrowWithQuickHandlersAndWaitForHalfOfWhatIsAhead(t *testing.T) {
 		t.Fatalf("%d jobs ahead for 10 slots that take 1ms, want about 1000", ahead)
 	}
 	buffered, running := b.counts()
-	if n := b.want(); n != 10-running+ahead-buffered {
+	if n, _ := b.want(); n != 10-running+ahead-buffered {
 		t.Errorf("wants %d with %d running, %d buffered and %d ahead", n, running, buffered, ahead)
 	}
 	b.push(someJobs(1, ahead-buffered), time.Now())
-	if n := b.want(); n != 0 {
+	if n, _ := b.want(); n != 0 {
 		t.Errorf("wants %d with all that is ahead", n)
 	}
 	for len(b.need) == 0 {
@@ -102,7 +102,7 @@ func TestClaimsGrowWithQuickHandlersAndWaitForHalfOfWhatIsAhead(t *testing.T) {
 			t.Fatalf("nobody was told, with %d left of %d", buffered, ahead)
 		}
 	}
-	if n := b.want(); n < ahead/2 {
+	if n, _ := b.want(); n < ahead/2 {
 		t.Errorf("wants %d with %d left of %d", n, buffered, ahead)
 	}
 }

@@ -32,15 +32,15 @@ type claimer struct {
 func (c *claimer) run(serving, claiming context.Context) {
 	looking := true // there may be jobs to claim
 	for serving.Err() == nil {
-		limit := 0
+		limit, bytes := 0, 0
 		if looking {
-			limit = c.limit()
+			limit, bytes = c.limit()
 		}
 		if limit == 0 {
 			looking = c.wait(serving, looking)
 			continue
 		}
-		if err := c.claim(claiming, limit); err != nil {
+		if err := c.claim(claiming, limit, bytes); err != nil {
 			nudge(c.reconcile) // the jobs may have been claimed all the same
 			if claiming.Err() != nil {
 				return
@@ -53,15 +53,15 @@ func (c *claimer) run(serving, claiming context.Context) {
 	}
 }
 
-// limit says how many jobs to claim now. It looks at the outcomes last: what
+// limit says how many jobs to claim now, of how many bytes. It looks at the outcomes last: what
 // leaves the buffer between the two looks is among them by then, and not in both
 // or, worse, in neither.
-func (c *claimer) limit() int {
-	want := c.line.buffer.want()
+func (c *claimer) limit() (jobs, bytes int) {
+	jobs, bytes = c.line.buffer.want()
 	if c.recorder.crowded() {
-		return 0
+		return 0, 0
 	}
-	return want
+	return jobs, bytes
 }
 
 // wait returns when it is worth another look at the queue or the buffer. It
@@ -94,12 +94,12 @@ func (c *claimer) pause() time.Duration {
 }
 
 // claim asks for jobs and puts them into the buffer.
-func (c *claimer) claim(claiming context.Context, limit int) error {
+func (c *claimer) claim(claiming context.Context, limit, bytes int) error {
 	// A claim that takes half a lease is as good as lost.
 	ctx, cancel := context.WithTimeout(claiming, c.options.Lease/2)
 	defer cancel()
 	jobs, more, err := c.options.Queue.Claim(ctx, understudy.ClaimRequest{
-		Queue: c.line.queue, Kinds: c.kinds, Limit: limit,
+		Queue: c.line.queue, Kinds: c.kinds, Limit: limit, Bytes: bytes,
 	})
 	c.options.Observer.Claimed(c.line.queue, limit, len(jobs), err)
 	c.got, c.more = len(jobs), more

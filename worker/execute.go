@@ -38,6 +38,8 @@ func (s *slot) run(jobs context.Context) {
 
 func (s *slot) loop(jobs context.Context) {
 	for {
+		s.line.buffer.free(s.next.bytes)
+		s.next = claimed{} // or the job would be in memory until there is another
 		next, ok := s.line.buffer.next(s.took)
 		if !ok {
 			s.over = true

@@ -153,7 +153,7 @@ func TestAJobThatIsTakenWhileJobsAreCutShortIsReleased(t *testing.T) {
 	}
 	s := w.lines[0].slots[0]
 	s.halt(ErrDrained)
-	s.next = claimed{&understudy.Job{ID: 1, Kind: "work"}, time.Now()}
+	s.next = claimed{job: &understudy.Job{ID: 1, Kind: "work"}, at: time.Now()}
 	s.work(t.Context())
 	if got := w.recorder.fresh; len(got) != 1 || got[0].Verdict != understudy.Released {
 		t.Errorf("outcomes %+v, want it released", got)

@@ -153,7 +153,16 @@ func (q *fakeQueue) Claim(ctx context.Context, request understudy.ClaimRequest) 
 	jobs, err = q.claim(request)
 	q.mu.Unlock()
 	q.answer(ctx)
-	return jobs, len(jobs) == request.Limit || q.others(), err
+	return jobs, len(jobs) == request.Limit || request.Bytes > 0 && q.waits(request) || q.others(), err
+}
+
+// waits says whether jobs are left that a claim could have brought.
+func (q *fakeQueue) waits(request understudy.ClaimRequest) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.ContainsFunc(q.list, func(row *fakeRow) bool {
+		return row.state == understudy.StateAvailable && row.job.Queue == request.Queue && slices.Contains(request.Kinds, row.job.Kind)
+	})
 }
 
 func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, error) {
@@ -162,7 +171,12 @@ func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, e
 	}
 	q.number++
 	var jobs []*understudy.Job
+	bytes := 0
 	for _, row := range q.list {
+		size := len(row.job.Args) + len(row.job.Metadata)
+		if len(jobs) > 0 && request.Bytes > 0 && bytes+size > request.Bytes && row.state == understudy.StateAvailable {
+			break
+		}
 		if row.state != understudy.StateAvailable || row.job.Queue != request.Queue ||
 			!(q.anyKind || slices.Contains(request.Kinds, row.job.Kind)) || len(jobs) == request.Limit {
 			continue
@@ -173,6 +187,7 @@ func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, e
 		job.AttemptedAt = time.Now()
 		job.Claim = understudy.Claim{Epoch: q.epoch, Number: q.number, Requeues: row.requeues}
 		jobs = append(jobs, &job)
+		bytes += size
 	}
 	if err := q.reply("claim"); err != nil {
 		q.unknown[q.number] = true

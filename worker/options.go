@@ -56,6 +56,12 @@ type Options struct {
 	HardStop       time.Duration // how long a handler may take to notice that; default 10s
 	OutcomeTimeout time.Duration // how long a drain tries to record what is left; default 10s
 
+	// MaxBytes is how many bytes of arguments and metadata the worker holds at a
+	// time, of jobs that it has claimed and that are not done, shared out equally
+	// among its queues; as many may results have that wait to be recorded, with
+	// their jobs. A queue always has one job, however large. Default 16 MiB.
+	MaxBytes int
+
 	// Running is the process's list of the jobs it runs, shared by all of its
 	// workers; nil where there is but one worker.
 	Running *Running
@@ -74,6 +80,7 @@ const (
 	DefaultDrainTimeout   = 20 * time.Second
 	DefaultHardStop       = 10 * time.Second
 	DefaultOutcomeTimeout = 10 * time.Second
+	DefaultMaxBytes       = 16 << 20
 )
 
 // Limits of Options.
@@ -94,6 +101,9 @@ func (o Options) complete() (Options, error) {
 	o.DrainTimeout = orDefault(o.DrainTimeout, DefaultDrainTimeout)
 	o.HardStop = orDefault(o.HardStop, DefaultHardStop)
 	o.OutcomeTimeout = orDefault(o.OutcomeTimeout, DefaultOutcomeTimeout)
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultMaxBytes
+	}
 	if o.Running == nil {
 		o.Running = &Running{}
 	}
@@ -130,6 +140,9 @@ func (o Options) check() error {
 	}
 	if err := checkQueues(o.Queues); err != nil {
 		return err
+	}
+	if o.MaxBytes < 0 {
+		return bad("MaxBytes", "is %d: use a positive number", o.MaxBytes)
 	}
 	return o.checkDurations()
 }

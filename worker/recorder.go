@@ -24,6 +24,18 @@ const (
 	maxUnrecorded = 10_000
 )
 
+// outcomeBytes is what an outcome and its job take, about.
+func outcomeBytes(o *understudy.Outcome) int {
+	return len(o.Job.Args) + len(o.Job.Metadata) + len(o.Job.Result()) + len(o.Error)
+}
+
+func bytesOf(outcomes []understudy.Outcome) (bytes int) {
+	for i := range outcomes {
+		bytes += outcomeBytes(&outcomes[i])
+	}
+	return bytes
+}
+
 // recorder writes outcomes. It writes at once what comes while it is idle;
 // what comes during a write makes the next one. A write that failed is repeated
 // before anything else is written.
@@ -33,6 +45,7 @@ type recorder struct {
 	log      *slog.Logger
 	lease    *lease        // when it is lost, each outcome has one try
 	timeout  time.Duration // of one write
+	maxBytes int           // of outcomes that wait before claiming pauses, and of one write
 	uncrowd  func()        // called when claiming may go on
 	more     chan struct{} // has a token when the recorder waits and has something to do
 
@@ -62,7 +75,7 @@ type attempt struct {
 
 func newRecorder(o Options, retries retries, lease *lease, uncrowd func()) *recorder {
 	return &recorder{
-		queue: o.Queue, observer: o.Observer, log: o.Log, lease: lease, timeout: o.Lease, uncrowd: uncrowd,
+		queue: o.Queue, observer: o.Observer, log: o.Log, lease: lease, timeout: o.Lease, maxBytes: o.MaxBytes, uncrowd: uncrowd,
 		more: make(chan struct{}, 1), written: make(chan attempt, maxWrites), limit: maxRecord, troubled: troubled{},
 		retries: retries,
 	}
@@ -70,9 +83,11 @@ func newRecorder(o Options, retries retries, lease *lease, uncrowd func()) *reco
 
 // add hands an outcome over. It never waits for the database.
 func (r *recorder) add(o understudy.Outcome) {
+	bytes := outcomeBytes(&o)
 	r.mu.Lock()
 	r.fresh = append(r.fresh, o)
 	r.counts.unrecorded++
+	r.counts.bytes += bytes
 	enough := r.wakeAt > 0 && len(r.fresh) >= r.wakeAt
 	if enough {
 		r.wakeAt = 0
@@ -101,7 +116,11 @@ func (r *recorder) isClosed() bool {
 func (r *recorder) crowded() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.counts.unrecorded > maxUnrecorded
+	return r.crowds(r.counts)
+}
+
+func (r *recorder) crowds(c outcomeCounts) bool {
+	return c.unrecorded > maxUnrecorded || c.bytes > r.maxBytes
 }
 
 // run writes until the recorder is closed and empty, or ctx ends. What is left
@@ -141,7 +160,7 @@ func (r *recorder) next() (batch []understudy.Outcome, repeated bool) {
 		if r.writing > 0 || time.Now().Before(r.retryAt) && !r.lease.isLost() {
 			return nil, false
 		}
-		n := min(r.limit, len(r.again))
+		n := r.fitting(r.again)
 		batch, r.again = r.again[:n:n], r.again[n:]
 		return batch, true // may have been written the first time
 	}
@@ -166,12 +185,23 @@ func (r *recorder) takeFresh() []understudy.Outcome {
 		r.wakeAt = enough
 		return nil
 	}
-	n := min(r.limit, len(r.fresh))
+	n := r.fitting(r.fresh)
 	batch := r.fresh[:n:n]
 	if r.fresh = r.fresh[n:]; len(r.fresh) == 0 {
 		r.fresh = nil // it would keep the batch in memory
 	}
 	return batch
+}
+
+// fitting is how many of the outcomes one write takes: it has all of them in
+// memory, in more than one form.
+func (r *recorder) fitting(outcomes []understudy.Outcome) (n int) {
+	for bytes := 0; n < min(r.limit, len(outcomes)); n++ {
+		if bytes += outcomeBytes(&outcomes[n]); bytes > r.maxBytes && n > 0 {
+			break
+		}
+	}
+	return n
 }
 
 // wait returns when there may be something to write, and false when ctx ends.

@@ -10,6 +10,7 @@ import (
 // outcomeCounts count what became of outcomes.
 type outcomeCounts struct {
 	unrecorded int                            // added, and neither recorded nor given up
+	bytes      int                            // of those
 	recorded   [understudy.Released + 1]int64 // by verdict
 	fenced     int64
 	abandoned  int64
@@ -21,19 +22,21 @@ type outcomeCounts struct {
 func (r *recorder) recorded(a attempt) outcomeCounts {
 	known := r.troubled.take(a.batch)
 	now := time.Now()
-	counts := outcomeCounts{unrecorded: -len(a.batch)}
+	counts := outcomeCounts{unrecorded: -len(a.batch), bytes: -bytesOf(a.batch)}
 	for i := range a.batch {
 		counts.recorded[a.batch[i].Verdict]++
 	}
 	for _, o := range a.recorded.Deferred {
 		counts.recorded[o.Verdict]--
 		counts.unrecorded++
+		counts.bytes += outcomeBytes(&o)
 		r.troubled.deferred(known[o.Job], o, now)
 	}
 	for _, rejected := range a.recorded.Rejected {
 		counts.recorded[rejected.Outcome.Verdict]--
 		if r.rejected(known[rejected.Outcome.Job], rejected, now) {
 			counts.unrecorded++
+			counts.bytes += outcomeBytes(&r.troubled[rejected.Outcome.Job].outcome)
 		} else {
 			counts.abandoned++
 		}
@@ -118,7 +121,7 @@ func (r *recorder) abandon(outcomes []understudy.Outcome) {
 	}
 	r.log.Error("outcomes were not recorded: the jobs are left for rescue and will run again",
 		"count", len(outcomes), "jobs", someIDs(outcomes))
-	r.count(outcomeCounts{unrecorded: -len(outcomes), abandoned: int64(len(outcomes))})
+	r.count(outcomeCounts{unrecorded: -len(outcomes), bytes: -bytesOf(outcomes), abandoned: int64(len(outcomes))})
 }
 
 // abandonAll gives up whatever is left when the recorder ends.
@@ -135,16 +138,19 @@ func (r *recorder) abandonAll() {
 // count adds to the counts, and lets claiming go on when it may.
 func (r *recorder) count(more outcomeCounts) {
 	r.mu.Lock()
-	before := r.counts.unrecorded
+	before := r.crowds(r.counts)
 	r.counts.unrecorded += more.unrecorded
+	if r.counts.bytes += more.bytes; r.counts.unrecorded == 0 {
+		r.counts.bytes = 0 // whatever handlers made of their jobs meanwhile
+	}
 	r.counts.fenced += more.fenced
 	r.counts.abandoned += more.abandoned
 	for verdict, n := range more.recorded {
 		r.counts.recorded[verdict] += n
 	}
-	after := r.counts.unrecorded
+	after := r.crowds(r.counts)
 	r.mu.Unlock()
-	if before > maxUnrecorded && after <= maxUnrecorded {
+	if before && !after {
 		r.uncrowd()
 	}
 }

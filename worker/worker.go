@@ -58,7 +58,7 @@ func New(options Options) (*Worker, error) {
 func (w *Worker) addLine(queue string, concurrency int) {
 	l := &line{
 		queue: queue, concurrency: concurrency,
-		buffer: newBuffer(concurrency),
+		buffer: newBuffer(concurrency, w.options.MaxBytes/len(w.options.Queues)),
 		wake:   make(chan struct{}, 1),
 		slots:  make([]*slot, concurrency),
 	}
