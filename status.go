@@ -38,6 +38,9 @@ type Status struct {
 	// Refused says that Target must not be served as it is configured: it is the
 	// same place as a target that comes before it.
 	Refused bool `json:"refused,omitempty"`
+	// Stalled says what an epoch that serves cannot do, and since when, where its jobs
+	// depend on it; empty when nothing is wrong.
+	Stalled string `json:"stalled,omitempty"`
 	// Unreadable says that the pod files could not be read for longer than the grace.
 	Unreadable bool `json:"unreadable,omitempty"`
 }

@@ -29,6 +29,9 @@ type WorkerStatus struct {
 	// Failing is the housekeeping of the schema that has failed ever since, in
 	// the order of its names.
 	Failing []FailingTask `json:"failing,omitempty"`
+	// Obstacles are what the worker cannot do now that its jobs depend on, the
+	// longest first; empty when all is well.
+	Obstacles []Obstacle `json:"obstacles,omitempty"`
 }
 
 // FailingTask is housekeeping that fails again and again.
@@ -37,6 +40,13 @@ type FailingTask struct {
 	Since    time.Time `json:"since"`    // when it failed first, by the worker's clock
 	Failures int       `json:"failures"` // since then, one after the other
 	Error    string    `json:"error"`    // the last one's
+}
+
+// Obstacle is something that fails again and again.
+type Obstacle struct {
+	Doing string    `json:"doing"` // what cannot be done: "record outcomes"
+	Since time.Time `json:"since"` // by the worker's clock
+	Error string    `json:"error"` // of the last try
 }
 
 // RunningJob is a job whose handler runs.

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -124,7 +126,7 @@ func (a *application) newProcess(config reload.Config, log *slog.Logger, traces 
 	prepare := &preparer{app: a.Migrations, log: log, lockWait: workerLockWait}
 	p.supervisor, err = supervisor.New(supervisor.Options{
 		Snapshots: watcher.Snapshots(), Version: config.Version, Serve: p.server.serve,
-		Prepare: prepare.prepare, Targets: p.targets, Lease: config.Worker.Lease,
+		Prepare: prepare.prepare, Targets: p.targets, Lease: config.Worker.Lease, KeepSession: a.Handlers != nil,
 		Observe: p.server.metrics.Swap, Tracer: traces.queries(), Log: log,
 	})
 	if err != nil {
@@ -217,11 +219,21 @@ func (p *process) pageOptions(registry *prometheus.Registry) dashboard.Options {
 }
 
 // status is the supervisor's, which knows nothing of what an epoch does: it is
-// served from when the database has a row of it.
+// served from when the database has a row of it, and as long as it can finish what
+// it begins.
 func (p *process) status() understudy.Status {
 	status := p.supervisor.Status()
-	if status.Phase == understudy.PhaseServing && !p.server.opened() {
-		status.Phase = understudy.PhaseOpening
+	if status.Phase != understudy.PhaseServing {
+		return status
+	}
+	now := p.server.now.Load()
+	if now == nil || !now.opened() {
+		status.Phase, status.Problem = understudy.PhaseOpening, cmp.Or(status.Problem, p.supervisor.Obstacle())
+		return status
+	}
+	if o, ok := now.worker.Obstacle(); ok {
+		status.Stalled = fmt.Sprintf("cannot %s since %s", o.Doing, o.Since.UTC().Format(time.RFC3339))
+		status.Problem = cmp.Or(status.Problem, status.Stalled+": "+o.Error)
 	}
 	return status
 }

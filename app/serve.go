@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/understudy-worker/understudy"
 	"github.com/understudy-worker/understudy/dashboard"
 	"github.com/understudy-worker/understudy/handlers"
@@ -119,7 +121,7 @@ func (s *server) workerOptions(env supervisor.Env, queue worker.Queue, all under
 	}
 	return worker.Options{
 		Queue: queue, Handlers: all, Queues: queues, PollInterval: c.PollInterval, Lease: c.Lease, JobTimeout: c.JobTimeout,
-		DrainTimeout: env.DrainTimeout, MaxBytes: c.MaxBytes, Running: &s.running, Key: env.Target + "/" + env.Schema,
+		Check: s.check(env.Pool), DrainTimeout: env.DrainTimeout, MaxBytes: c.MaxBytes, Running: &s.running, Key: env.Target + "/" + env.Schema,
 		Observer: observer, Log: s.log.With("role", env.Role, "target", env.Target, "schema", env.Schema),
 	}
 }
@@ -133,14 +135,29 @@ func (s *server) completed() int64 {
 	return count
 }
 
-// opened says whether the epoch under way has begun in the database too.
-func (s *server) opened() bool {
-	now := s.now.Load()
-	if now == nil {
-		return false
-	}
-	state := now.worker.State()
+// opened says whether the epoch has begun in the database too.
+func (e *epoch) opened() bool {
+	state := e.worker.State()
 	return state != worker.StateNew && state != worker.StateOpening
+}
+
+// check says whether the program's own handlers have a session to work on, nil
+// where there are no such handlers. Where they hold all that there may be, they do.
+func (s *server) check(pool *pgxpool.Pool) func(context.Context) error {
+	if s.options.Handlers == nil {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		conn, err := pool.Acquire(ctx)
+		switch stat := pool.Stat(); {
+		case err == nil:
+			conn.Release()
+		case stat.AcquiredConns() > 0: // at least one is there
+		default:
+			return fmt.Errorf("have a session for handlers: %w", err)
+		}
+		return nil
+	}
 }
 
 // enqueue puts a job into the target that is being served.

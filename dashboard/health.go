@@ -50,6 +50,8 @@ func readiness(st understudy.Status, required []string) (ok bool, why string) {
 		return false, fmt.Sprintf("role %q has no target to serve", st.Role)
 	case st.Refused:
 		return false, fmt.Sprintf("target %q is the same place as another target, and must not be served", st.Target)
+	case st.Stalled != "" && slices.Contains(required, st.Target):
+		return false, fmt.Sprintf("target %q is served as %q, and jobs cannot be finished: %s", st.Target, st.Role, st.Stalled)
 	case st.Phase == understudy.PhaseServing && st.Serving.Target == st.Target:
 		return true, fmt.Sprintf("serving target %q as %q", st.Target, st.Role)
 	case !slices.Contains(required, st.Target):

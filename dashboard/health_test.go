@@ -41,6 +41,20 @@ func TestReadiness(t *testing.T) {
 			understudy.Status{Phase: understudy.PhaseServing, Role: "active", Target: "production", Serving: production},
 			200, `serving target "production" as "active"`,
 		},
+		"cannot finish jobs of a listed target": {
+			understudy.Status{
+				Phase: understudy.PhaseServing, Role: "active", Target: "production", Serving: production,
+				Stalled: "cannot record outcomes since 2026-01-02T03:04:05Z", Problem: "no route to db.internal",
+			},
+			503, `target "production" is served as "active", and jobs cannot be finished: cannot record outcomes since 2026-01-02T03:04:05Z`,
+		},
+		"cannot finish jobs of a target that is not listed": {
+			understudy.Status{
+				Phase: understudy.PhaseServing, Role: "preview", Target: "preview", Serving: preview,
+				Stalled: "cannot record outcomes since 2026-01-02T03:04:05Z",
+			},
+			200, `serving target "preview" as "preview"`,
+		},
 		"serves a target that is not listed": {
 			understudy.Status{Phase: understudy.PhaseServing, Role: "preview", Target: "preview", Serving: preview},
 			200, `serving target "preview" as "preview"`,

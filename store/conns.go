@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -50,7 +51,11 @@ var leaseSettings = settings{
 // lane is a small pool of connections for one purpose, which nothing else can
 // take. Through a pooler, whose sessions cannot be set up, each piece of work
 // is a transaction that sets itself up.
+//
+// Its first session is opened by connect, and stays: it is closed for neither
+// idleness nor want of work, and replaced when it is lost or too old.
 type lane struct {
+	purpose  string
 	pool     *pgxpool.Pool
 	settings settings // that each transaction makes; nil where the session has them
 }
@@ -61,10 +66,11 @@ func newLane(base *pgxpool.Pool, schema, purpose string, conns int32, set settin
 	set["search_path"] = pgx.Identifier{schema}.Sanitize() + ", pg_temp" // nothing of a login's own comes before pg_catalog
 	config := base.Config()
 	config.MaxConns = conns
-	config.MinConns = 0
+	config.MinConns = 1
 	config.MinIdleConns = 0
 	config.MaxConnIdleTime = time.Minute
-	l := &lane{}
+	config.BeforeConnect = unlessStarting(config.BeforeConnect)
+	l := &lane{purpose: purpose}
 	if pooled {
 		l.settings = set
 	} else {
@@ -73,12 +79,38 @@ func newLane(base *pgxpool.Pool, schema, purpose string, conns int32, set settin
 		params["default_transaction_isolation"] = "read committed"
 		maps.Copy(params, set)
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	pool, err := pgxpool.NewWithConfig(context.WithValue(context.Background(), startingKey{}, true), config)
 	if err != nil {
 		return nil, fmt.Errorf("pool for %s: %w", purpose, err)
 	}
 	l.pool = pool
 	return l, nil
+}
+
+// startingKey marks the context of the connection that a new pool makes of its
+// own accord, beside the one that is asked for and could be the last.
+type startingKey struct{}
+
+var errStarting = errors.New("nobody has asked for it yet")
+
+func unlessStarting(before func(context.Context, *pgx.ConnConfig) error) func(context.Context, *pgx.ConnConfig) error {
+	return func(ctx context.Context, config *pgx.ConnConfig) error {
+		if ctx.Value(startingKey{}) != nil {
+			return errStarting
+		}
+		if before == nil {
+			return nil
+		}
+		return before(ctx, config)
+	}
+}
+
+// connect sees that there is a session, and that work can be done on it.
+func (l *lane) connect(ctx context.Context) error {
+	if _, err := l.exec(ctx, "SELECT 1"); err != nil {
+		return fmt.Errorf("have a session for %s: %w", l.purpose, err)
+	}
+	return nil
 }
 
 func purposeName(application, purpose string) string {
@@ -88,9 +120,40 @@ func purposeName(application, purpose string) string {
 	return application + " " + purpose
 }
 
+// Bounds of the pause between two looks for a session that is lent.
+const (
+	firstPause = 2 * time.Millisecond
+	lastPause  = 100 * time.Millisecond
+)
+
+// acquire takes a session of the lane. Where it can have no other beside those
+// that are there, since the server or the login has no more to give, it waits for
+// one of them.
+func (l *lane) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		conn, err := l.pool.Acquire(ctx)
+		if err == nil || ctx.Err() != nil {
+			return conn, err
+		}
+		if stat := l.pool.Stat(); stat.AcquiredConns()+stat.IdleConns() == 0 {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(pause):
+		}
+	}
+}
+
 // tx runs do in a transaction.
 func (l *lane) tx(ctx context.Context, do func(tx pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+	conn, err := l.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if err := l.setUp(ctx, tx); err != nil {
 			return err
 		}
@@ -112,7 +175,12 @@ func (l *lane) setUp(ctx context.Context, tx pgx.Tx) error {
 // run sends the batch as one transaction, in one round trip where it can.
 func (l *lane) run(ctx context.Context, batch *pgx.Batch) error {
 	if l.settings == nil {
-		return l.pool.SendBatch(ctx, batch).Close()
+		conn, err := l.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Release()
+		return conn.SendBatch(ctx, batch).Close()
 	}
 	return l.tx(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 }
@@ -128,7 +196,7 @@ func (l *lane) runOrBreakOff(ctx context.Context, batch *pgx.Batch) error {
 	if l.settings != nil {
 		return l.run(ctx, batch)
 	}
-	conn, err := l.pool.Acquire(ctx)
+	conn, err := l.acquire(ctx)
 	if err != nil {
 		return err
 	}

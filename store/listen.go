@@ -26,21 +26,18 @@ func (q *Queue) Listen(ctx context.Context, wake, cancel func()) error {
 
 // listen is Listen on one connection. It returns an error when ctx ends, too.
 func (q *Queue) listen(ctx context.Context, wake, cancel func()) error {
-	conn, err := q.dial(ctx)
-	if err != nil {
-		return err
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	defer func() {
-		closing, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer done()
-		_ = conn.Close(closing)
-	}()
-	wakes, cancels := wakeChannel(q.store.schema), cancelChannel(q.store.schema)
-	for _, channel := range []string{wakes, cancels} {
-		if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+	conn := q.listener.Swap(nil)
+	if conn == nil {
+		var err error
+		if conn, err = q.dial(ctx); err != nil {
 			return err
 		}
 	}
+	defer hangUp(conn)
+	wakes, cancels := wakeChannel(q.store.schema), cancelChannel(q.store.schema)
 	wake()
 	cancel()
 	for {
@@ -57,7 +54,28 @@ func (q *Queue) listen(ctx context.Context, wake, cancel func()) error {
 	}
 }
 
-// dial opens the connection that listens. It asks the pool's BeforeConnect for
+// openListener makes the connection that the first Listen takes.
+func (q *Queue) openListener(ctx context.Context) error {
+	if q.options.Pooled {
+		return nil
+	}
+	conn, err := q.dial(ctx)
+	if err != nil {
+		return fmt.Errorf("have a session that listens: %w", err)
+	}
+	if before := q.listener.Swap(conn); before != nil {
+		hangUp(before)
+	}
+	return nil
+}
+
+func hangUp(conn *pgx.Conn) {
+	closing, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	_ = conn.Close(closing)
+}
+
+// dial opens a connection that listens. It asks the pool's BeforeConnect for
 // the login of the moment, as the pool's own connections do.
 func (q *Queue) dial(ctx context.Context) (*pgx.Conn, error) {
 	config := q.connect.Copy()
@@ -67,5 +85,15 @@ func (q *Queue) dial(ctx context.Context) (*pgx.Conn, error) {
 		}
 	}
 	config.RuntimeParams["application_name"] = purposeName(config.RuntimeParams["application_name"], "listen")
-	return pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	for _, channel := range []string{wakeChannel(q.store.schema), cancelChannel(q.store.schema)} {
+		if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+			hangUp(conn)
+			return nil, err
+		}
+	}
+	return conn, nil
 }

@@ -183,6 +183,10 @@ func TestListenAsksForTheLoginOfTheMoment(t *testing.T) {
 	}
 	g := f.withPool(t, config)
 	q := g.epoch(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := q.Listen(ctx, cancel, func() {}); err != nil { // on the session that the epoch began with
+		t.Fatal(err)
+	}
 	mu.Lock()
 	refuse = rotated
 	mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,6 +44,8 @@ type Queue struct {
 	records *lane // outcomes
 	leases  *lane // heartbeats, rescue, pruning
 
+	listener atomic.Pointer[pgx.Conn] // made by Open for the first Listen
+
 	held   holdings
 	fronts frontiers
 }
@@ -79,6 +83,9 @@ const laneConns = 3
 
 // Close closes the queue's connections. Nothing may be using them.
 func (q *Queue) Close() {
+	if conn := q.listener.Swap(nil); conn != nil {
+		hangUp(conn)
+	}
 	for _, l := range []*lane{q.claims, q.records, q.leases} {
 		if l != nil {
 			l.pool.Close()
@@ -89,14 +96,34 @@ func (q *Queue) Close() {
 // Epoch is the random id of the epoch: its row in workers.
 func (q *Queue) Epoch() string { return q.epoch }
 
-// Open enters the epoch into workers; its lease starts. It need not be durable:
-// a crash that loses it loses all claims of the epoch too. It is made where the
-// first claim is, which finds the connection there.
+// Open opens a session for everything that the epoch needs until its last outcome,
+// and enters the epoch into workers; its lease starts. Where a session cannot be
+// had it says for what, and nothing is begun. The entry need not be durable: a
+// crash that loses it loses all claims of the epoch too.
 func (q *Queue) Open(ctx context.Context) error {
+	if err := q.connectAll(ctx); err != nil {
+		return q.store.wrap("open epoch", err)
+	}
 	o := q.options
 	_, err := q.claims.exec(ctx, q.store.sql.get("open_epoch"),
 		q.epoch, o.Pod, o.Place.Version, o.Place.Role, o.TemplateHash, o.Lease.Seconds())
 	return q.store.wrap("open epoch", err)
+}
+
+// connectAll opens the sessions side by side.
+func (q *Queue) connectAll(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var opening sync.WaitGroup
+	for _, connect := range []func(context.Context) error{q.claims.connect, q.records.connect, q.leases.connect, q.openListener} {
+		opening.Go(func() {
+			if err := connect(ctx); err != nil {
+				cancel(err) // the others' errors would only say so
+			}
+		})
+	}
+	opening.Wait()
+	return context.Cause(ctx)
 }
 
 // Renew extends the lease by its full length from now, by the server's clock.

@@ -18,9 +18,13 @@ import (
 // database refuses is found by halving, so that neither holds up the rest. A
 // completed job whose result cannot be stored is completed without it. When an
 // error is returned, some may have been written and all are to be sent again:
-// those that were written then come back as fenced.
+// those that were written then come back as fenced. Without any, it
+// says whether some could be sent.
 func (q *Queue) Record(ctx context.Context, outcomes []understudy.Outcome) (understudy.Recorded, error) {
 	var done understudy.Recorded
+	if len(outcomes) == 0 {
+		return done, q.store.wrap("record outcomes", q.records.connect(ctx))
+	}
 	fit := make([]understudy.Outcome, 0, len(outcomes))
 	for i := range outcomes {
 		o := outcomes[i]

@@ -66,6 +66,9 @@ type Options struct {
 	// Observe is told how long a phase of a swap took: drain, open or swap
 	// (from the snapshot to the new epoch). nil for nobody.
 	Observe func(phase string, took time.Duration)
+	// KeepSession says that Serve uses the pool: one session of it stays open,
+	// however idle, once it was opened.
+	KeepSession bool
 	// Tracer is told of every statement on the pools, and on those that are
 	// derived from them. nil for nobody.
 	Tracer pgx.QueryTracer

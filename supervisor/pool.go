@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,8 +31,8 @@ type place struct {
 }
 
 // open makes the pool of a target and connects to it. The tracer, nil for none, is
-// told of its statements.
-func open(ctx context.Context, target reload.Target, lease time.Duration, tracer pgx.QueryTracer) (*place, error) {
+// told of its statements. Where a session is to be kept, it outlives its idleness.
+func open(ctx context.Context, target reload.Target, lease time.Duration, tracer pgx.QueryTracer, keep bool) (*place, error) {
 	config, err := poolConfig(target, lease)
 	if err != nil {
 		return nil, err
@@ -41,7 +42,12 @@ func open(ctx context.Context, target reload.Target, lease time.Duration, tracer
 	config.BeforeConnect = p.refresh
 	config.ConnConfig.Tracer = tracer
 	p.met.watch(config)
-	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+	if keep {
+		config.MinConns = max(config.MinConns, 1)
+	}
+	// The pool would make its least number of connections beside the one below,
+	// which could be the last that there is.
+	if p.pool, err = pgxpool.NewWithConfig(context.WithValue(ctx, startingKey{}, true), config); err != nil {
 		return nil, fmt.Errorf("open target %q: %w", target.Name, err)
 	}
 	if p.where, err = identify(ctx, p.pool, target.Schema); err != nil {
@@ -95,8 +101,16 @@ func (p *place) follow(target reload.Target) {
 	}
 }
 
+// startingKey marks the context in which a new pool connects of its own accord.
+type startingKey struct{}
+
+var errStarting = errors.New("nobody has asked for it yet")
+
 // refresh lets a new connection use the login of now.
-func (p *place) refresh(_ context.Context, c *pgx.ConnConfig) error {
+func (p *place) refresh(ctx context.Context, c *pgx.ConnConfig) error {
+	if ctx.Value(startingKey{}) != nil {
+		return errStarting
+	}
 	RenewLogin(c, *p.dsn.Load())
 	return nil
 }

@@ -65,7 +65,7 @@ func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, er
 // openOnce connects to the target, makes sure that no other target is the same
 // place and served before it, and has it made ready.
 func (r *run) openOnce(ctx context.Context, target reload.Target) (*place, error) {
-	p, err := open(ctx, target, r.Lease, r.Tracer)
+	p, err := open(ctx, target, r.Lease, r.Tracer, r.KeepSession)
 	if err != nil {
 		return nil, err
 	}

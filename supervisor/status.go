@@ -45,10 +45,28 @@ func (s *status) problem(target reload.Target, why error) {
 	}
 }
 
+// clear forgets what kept a target from being served.
+func (s *status) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.obstacle, s.obstacleTarget = nil, reload.Target{}
+}
+
 // isRefusal says whether a target is not to be served as it is configured.
 func isRefusal(err error) bool {
 	var found *SamePlaceError
 	return errors.As(err, &found) && found.Refused
+}
+
+// Obstacle is why the target that is wanted could not be served when it was last
+// tried; empty once its work has gone well.
+func (s *Supervisor) Obstacle() string {
+	s.status.mu.Lock()
+	defer s.status.mu.Unlock()
+	if s.status.obstacle == nil || s.status.obstacleTarget.Name != s.status.now.Target {
+		return ""
+	}
+	return OneLine(s.status.obstacle)
 }
 
 // report brings the status up to date with the run.

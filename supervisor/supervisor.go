@@ -190,6 +190,7 @@ func (r *run) opened(result prepared) error {
 	started := r.opening.started
 	r.opening, r.ready = nil, result.place
 	if result.err == nil {
+		r.status.clear()
 		r.observe("open", time.Since(started))
 	}
 	return result.err
@@ -240,6 +241,9 @@ func (r *run) ended(err error) error {
 	if e.drained.IsZero() {
 		r.rest(e, err)
 	} else {
+		if !e.refused {
+			r.status.clear()
+		}
 		r.observe("drain", time.Since(e.drained))
 		r.Log.Info("drained", "role", e.env.Role, "target", e.env.Target, "took", time.Since(e.drained).String())
 		if err != nil {

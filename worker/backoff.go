@@ -57,6 +57,9 @@ func (b *comeback) announce() {
 type retries struct {
 	log    *slog.Logger
 	back   *comeback
+	needs  *needs // that hear of it; nil where no job depends on the calls
+	need   string // how they know it
+	holds  bool   // claims
 	doing  string
 	failed int
 	spoken time.Time
@@ -72,6 +75,9 @@ func (r *retries) failure(err error) time.Duration {
 		r.spoken = time.Now()
 		r.log.Warn("cannot "+r.doing+", will try again", "error", err, "failures", r.failed+1)
 	}
+	if r.needs != nil {
+		r.needs.fail(r.need, time.Now(), err, r.holds)
+	}
 	r.failed++
 	wait := retryWait(r.failed)
 	if r.back.fresh() {
@@ -84,6 +90,9 @@ func (r *retries) success() {
 	if r.failed > 0 {
 		r.log.Info("can "+r.doing+" again", "failures", r.failed)
 		r.failed = 0
+		if r.needs != nil {
+			r.needs.meet(r.need)
+		}
 		r.back.announce()
 	}
 }

@@ -58,7 +58,7 @@ func (c *claimer) run(serving, claiming context.Context) {
 // or, worse, in neither.
 func (c *claimer) limit() (jobs, bytes int) {
 	jobs, bytes = c.line.buffer.want()
-	if c.recorder.crowded() {
+	if c.recorder.crowded() || c.needs.holdUp() {
 		return 0, 0
 	}
 	return jobs, bytes

@@ -197,10 +197,17 @@ func (q *fakeQueue) claim(request understudy.ClaimRequest) ([]*understudy.Job, e
 }
 
 func (q *fakeQueue) Record(ctx context.Context, outcomes []understudy.Outcome) (recorded understudy.Recorded, err error) {
-	if err := q.call(ctx, fakeCall{name: "record"}); err != nil {
+	name := "record"
+	if len(outcomes) == 0 {
+		name = "ask"
+	}
+	if err := q.call(ctx, fakeCall{name: name}); err != nil {
 		return recorded, err
 	}
 	defer q.mu.Unlock()
+	if len(outcomes) == 0 {
+		return recorded, q.reply(name)
+	}
 	q.batches = append(q.batches, slices.Clone(outcomes))
 	for _, o := range outcomes {
 		row := q.rows[o.Job.ID]

@@ -95,7 +95,7 @@ var errListenEnded = errors.New("the connection was closed")
 // listen turns notifications into looks at the queues and at cancellations,
 // and connects again when the connection is lost.
 func (w *Worker) listen(holding context.Context) {
-	retries := w.retrying("listen for notifications")
+	retries := w.needing("listen for notifications", false)
 	wake := func() {
 		retries.success()
 		w.wakeAll()

@@ -64,7 +64,7 @@ func (q *fakeQueue) downFrom(from time.Time, wait time.Duration, calls string) {
 	}
 }
 
-const everyCall = "open claim record renew reconcile promote rescue prune end listen"
+const everyCall = "open claim record ask renew reconcile promote rescue prune end listen"
 
 func TestTheLeaseIsRenewedTwelveTimesOverItsLength(t *testing.T) {
 	bubble(t, func(t *testing.T) {

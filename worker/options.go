@@ -12,7 +12,8 @@ import (
 // Queue is what the loop needs of a schema's queue, for one epoch. Its calls
 // return soon after their context ends, and may be made concurrently.
 type Queue interface {
-	// Open starts the epoch and its lease.
+	// Open has a session ready for every call below, and starts the epoch and
+	// its lease.
 	Open(ctx context.Context) error
 	// Claim takes due jobs, the most urgent first, and says whether there may be
 	// more; if none came, other workers are at them. When its context ends it is
@@ -21,7 +22,8 @@ type Queue interface {
 	// them.
 	Claim(ctx context.Context, request understudy.ClaimRequest) (jobs []*understudy.Job, more bool, err error)
 	// Record writes outcomes. When it fails, any of them may have been
-	// written: sent again, those come back as fenced.
+	// written: sent again, those come back as fenced. Without outcomes, it says
+	// whether some could be written.
 	Record(ctx context.Context, outcomes []understudy.Outcome) (understudy.Recorded, error)
 	// Renew extends the lease, or returns understudy.ErrEpochOver.
 	Renew(ctx context.Context, draining bool) error
@@ -61,6 +63,11 @@ type Options struct {
 	// among its queues; as many may results have that wait to be recorded, with
 	// their jobs. A queue always has one job, however large. Default 16 MiB.
 	MaxBytes int
+
+	// Check says whether what handlers need is there. It is asked before the
+	// first claim and as often as the lease is renewed: while it fails nothing is
+	// claimed. It returns soon after its context ends. nil where they need nothing.
+	Check func(ctx context.Context) error
 
 	// Running is the process's list of the jobs it runs, shared by all of its
 	// workers; nil where there is but one worker.

@@ -54,15 +54,18 @@ type recorder struct {
 	wakeAt int  // how many fresh outcomes the recorder waits for; 0 while it does not
 	closed bool // nothing is added any more
 	counts outcomeCounts
+	begun  map[*attempt]time.Time // writes that are under way, and when they began
 
 	// These belong to the goroutine of run.
 	writing int                  // writes that are under way
-	written chan attempt         // what became of them
+	written chan *attempt        // what became of them
 	again   []understudy.Outcome // of writes that failed
 	retryAt time.Time            // when they are sent again
+	askAt   time.Time            // when to ask whether outcomes could be written, if none was by then
 	troubled
-	limit   int // of one write
-	retries retries
+	limit    int           // of one write
+	askEvery time.Duration // while none is written
+	retries  retries
 }
 
 // attempt is one write of a batch, and what became of it.
@@ -76,8 +79,8 @@ type attempt struct {
 func newRecorder(o Options, retries retries, lease *lease, uncrowd func()) *recorder {
 	return &recorder{
 		queue: o.Queue, observer: o.Observer, log: o.Log, lease: lease, timeout: o.Lease, maxBytes: o.MaxBytes, uncrowd: uncrowd,
-		more: make(chan struct{}, 1), written: make(chan attempt, maxWrites), limit: maxRecord, troubled: troubled{},
-		retries: retries,
+		more: make(chan struct{}, 1), written: make(chan *attempt, maxWrites), limit: maxRecord, troubled: troubled{},
+		retries: retries, askEvery: o.Lease / renewals, askAt: time.Now().Add(o.Lease / renewals), begun: map[*attempt]time.Time{},
 	}
 }
 
@@ -129,7 +132,11 @@ func (r *recorder) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if batch, repeated := r.next(); len(batch) > 0 {
 			r.begin(ctx, batch, repeated)
-		} else if r.finished() || !r.wait(ctx) {
+		} else if r.finished() {
+			break
+		} else if r.asks() {
+			r.begin(ctx, nil, false)
+		} else if !r.wait(ctx) {
 			break
 		}
 	}
@@ -142,13 +149,17 @@ func (r *recorder) run(ctx context.Context) {
 // begin starts to write a batch.
 func (r *recorder) begin(ctx context.Context, batch []understudy.Outcome, repeated bool) {
 	r.writing++
+	a, begun := &attempt{batch: batch, repeated: repeated}, time.Now()
+	r.mu.Lock()
+	r.begun[a] = begun
+	r.mu.Unlock()
 	go func() {
 		limited, cancel := context.WithTimeout(ctx, r.timeout)
 		defer cancel()
-		a := attempt{batch: batch, repeated: repeated}
-		begun := time.Now()
 		a.recorded, a.err = r.queue.Record(limited, batch)
-		r.observer.Recorded(len(batch), time.Since(begun), a.err)
+		if len(batch) > 0 {
+			r.observer.Recorded(len(batch), time.Since(begun), a.err)
+		}
 		r.written <- a // has room for every write that is under way
 	}()
 }
@@ -171,6 +182,24 @@ func (r *recorder) next() (batch []understudy.Outcome, repeated bool) {
 		return batch, false
 	}
 	return r.takeFresh(), false
+}
+
+// asks says whether to ask now if outcomes could be written: so a worker that has
+// lost its way to do so finds out before it has some.
+func (r *recorder) asks() bool {
+	return r.writing == 0 && len(r.again) == 0 && !time.Now().Before(r.askAt)
+}
+
+// overdue notes writes that began by then and are not answered.
+func (r *recorder) overdue(by time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, begun := range r.begun {
+		if !begun.After(by) {
+			r.retries.needs.fail(r.retries.need, begun, errNoAnswer, r.retries.holds)
+			return
+		}
+	}
 }
 
 // takeFresh takes what was added, if it is enough for a write now.
@@ -207,6 +236,9 @@ func (r *recorder) fitting(outcomes []understudy.Outcome) (n int) {
 // wait returns when there may be something to write, and false when ctx ends.
 func (r *recorder) wait(ctx context.Context) bool {
 	until := r.troubled.next()
+	if until.IsZero() || r.askAt.Before(until) {
+		until = r.askAt
+	}
 	if len(r.again) > 0 {
 		until = r.retryAt
 	}
@@ -214,9 +246,6 @@ func (r *recorder) wait(ctx context.Context) bool {
 		until = time.Time{}
 	}
 	lost, back := r.lease.lost, r.retries.back.next()
-	if len(r.again) == 0 {
-		back = nil
-	}
 	if r.lease.isLost() {
 		lost = nil
 	}
@@ -233,6 +262,9 @@ func (r *recorder) wait(ctx context.Context) bool {
 	case <-alarm:
 	case <-back:
 		r.retryAt = time.Time{}
+		if r.retries.failed > 0 {
+			r.askAt = time.Time{}
+		}
 	case <-lost:
 	}
 	return true
@@ -250,21 +282,27 @@ func (r *recorder) finished() bool {
 }
 
 // settle sees to what became of a write.
-func (r *recorder) settle(a attempt) {
+func (r *recorder) settle(a *attempt) {
 	r.writing--
+	r.mu.Lock()
+	delete(r.begun, a)
+	r.mu.Unlock()
 	if a.err != nil {
 		r.failed(a.batch, a.err)
 		return
 	}
 	r.retries.success()
+	r.retries.needs.meet(r.retries.need) // a write may have been overdue and not failed
+	r.askAt = time.Now().Add(r.askEvery)
 	r.limit = min(r.limit*2, maxRecord)
-	r.count(r.recorded(a))
+	r.count(r.recorded(*a))
 }
 
 // failed keeps the batch for another try, in smaller parts. A lost epoch has
 // no second try.
 func (r *recorder) failed(batch []understudy.Outcome, err error) {
 	r.retryAt = time.Now().Add(r.retries.failure(err))
+	r.askAt = r.retryAt
 	r.limit = max(r.limit/2, minRecord)
 	if r.lease.isLost() {
 		r.abandon(batch)

@@ -32,6 +32,7 @@ func (w *Worker) Status() understudy.WorkerStatus {
 		Abandoned:  counts.abandoned,
 		RenewedAt:  w.lease.last(),
 		Failing:    w.chores.status(),
+		Obstacles:  w.needs.obstacles(),
 	}
 	for _, verdict := range understudy.Verdicts {
 		status.Recorded[verdict.String()] = counts.recorded[verdict]
@@ -43,6 +44,16 @@ func (w *Worker) Status() understudy.WorkerStatus {
 		})
 	}
 	return status
+}
+
+// Obstacle is what has kept the worker for longest from finishing what it might
+// begin, if something has for a sixth of the lease or more.
+func (w *Worker) Obstacle() (o understudy.Obstacle, ok bool) {
+	all := w.needs.obstacles()
+	if len(all) == 0 || time.Since(all[0].Since) < patience(w.options.Lease) {
+		return o, false
+	}
+	return all[0], true
 }
 
 // runningJobs lists the jobs whose handler runs, the longest first.

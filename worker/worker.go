@@ -20,6 +20,7 @@ type Worker struct {
 	recorder *recorder
 	lease    *lease
 	back     *comeback
+	needs    *needs
 
 	reconcile chan struct{} // has a token when claims and cancellations are to be looked at
 	idle      chan struct{} // closed when the last slot has ended
@@ -45,9 +46,10 @@ func New(options Options) (*Worker, error) {
 		idle:      make(chan struct{}),
 		back:      newComeback(),
 	}
+	w.needs = &needs{failing: map[string]failing{}, met: w.feedAll}
 	w.setState(StateNew)
-	w.lease = newLease(options, w.retrying("renew the lease"), func() { nudge(w.reconcile) })
-	w.recorder = newRecorder(options, w.retrying("record outcomes"), w.lease, w.feedAll)
+	w.lease = newLease(options, w.needing("renew the lease", true), func() { nudge(w.reconcile) })
+	w.recorder = newRecorder(options, w.needing("record outcomes", true), w.lease, w.feedAll)
 	for queue, concurrency := range options.Queues {
 		w.addLine(queue, concurrency)
 	}
@@ -101,10 +103,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	return e.finish()
 }
 
-// open starts the epoch. The lease counts from before.
+// open starts the epoch, once all is there that its jobs need. The lease counts
+// from before.
 func (w *Worker) open(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, w.options.Lease/2)
 	defer cancel()
+	if w.options.Check != nil {
+		if err := w.options.Check(limited); err != nil {
+			return err
+		}
+	}
 	w.lease.confirm(time.Now())
 	return w.options.Queue.Open(limited)
 }
@@ -163,12 +171,14 @@ func (w *Worker) begin(ctx context.Context) *epoch {
 	e.front.Go(func() { w.promote(e.serving) })
 	e.front.Go(func() { w.tidy(e.serving) })
 	e.front.Go(func() { w.releaseStale(e.serving) })
+	e.front.Go(func() { w.watchNeeds(e.serving) })
 	if len(w.kinds) == 0 {
 		w.options.Log.Warn("claims nothing: no kind of job has a handler")
 		return e
 	}
 	for _, l := range w.lines {
-		c := &claimer{Worker: w, line: l, retries: w.retrying("claim jobs")}
+		c := &claimer{Worker: w, line: l, retries: w.needing("claim jobs", false)}
+		c.retries.need += " of queue " + l.queue
 		e.front.Go(func() { c.run(e.serving, e.claiming) })
 	}
 	return e
@@ -185,6 +195,14 @@ func (w *Worker) startSlots(jobs context.Context) {
 			go s.run(jobs)
 		}
 	}
+}
+
+// needing is retrying what jobs depend on: while it fails, people hear of it, and
+// claims are held up if they are to be.
+func (w *Worker) needing(doing string, holds bool) retries {
+	r := w.retrying(doing)
+	r.needs, r.need, r.holds = w.needs, doing, holds
+	return r
 }
 
 func (w *Worker) retrying(doing string) retries {
