@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/understudy-worker/understudy/internal/dsn"
+	"github.com/understudy-worker/understudy/internal/session"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
 	"github.com/understudy-worker/understudy/supervisor"
@@ -61,12 +62,34 @@ func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Dur
 	}
 	server := serverWait{atMost: wait, log: a.newLogger(cmd.ErrOrStderr(), config.Log)}
 	if err = server.until(cmd.Context(), connect); err == nil {
+		err = store.CheckAccess(cmd.Context(), c.pool, target.Schema)
+	}
+	if err == nil {
 		err = do(cmd.Context(), c)
 	}
+	var bound *store.BoundError
+	if errors.As(err, &bound) {
+		return fmt.Errorf("%w: run: understudy migrate up --target %s --schema %s", err, target.Name, target.Schema)
+	}
+	err = c.explainReadOnly(cmd.Context(), err)
 	if notMigrated(err) {
 		return fmt.Errorf("schema %q of target %q is not migrated: run: understudy migrate up --target %[2]s --schema %[1]s", target.Schema, target.Name)
 	}
 	return explain(cmd.Context(), target, err)
+}
+
+// explainReadOnly says what makes the server refuse to write, if it does.
+func (c *client) explainReadOnly(ctx context.Context, err error) error {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) || pgErr.Code != pgerrcode.ReadOnlySQLTransaction {
+		return err
+	}
+	var readOnly *session.ReadOnlyError
+	because := c.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return session.CheckReadOnly(ctx, conn.Conn().PgConn()) })
+	if errors.As(because, &readOnly) {
+		return fmt.Errorf("%w: %w", err, readOnly)
+	}
+	return err
 }
 
 // newClient makes a small pool for the target. It does not connect. Each of more
@@ -128,6 +151,9 @@ func unreachable(ctx context.Context, target reload.Target, key string, err erro
 	return &supervisor.ConnectError{Target: target.Name, Key: key, Err: err}
 }
 
+// commandSettings are what a command's statements rely on. They name their schema.
+var commandSettings = session.Ours.With(session.Settings{"search_path": "pg_catalog, pg_temp"})
+
 // prepareConn sets what a command's sessions need.
 func prepareConn(config *pgx.ConnConfig, target reload.Target) {
 	if config.ConnectTimeout == 0 {
@@ -136,6 +162,10 @@ func prepareConn(config *pgx.ConnConfig, target reload.Target) {
 	if target.Pooler == reload.PoolerTransaction {
 		config.DefaultQueryExecMode = pgx.QueryExecModeExec
 		config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
+		session.RelyOnDriverThroughPooler(config)
+	} else {
+		session.RelyOnDriver(config)
+		session.SetUnlessLent(config, commandSettings)
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "understudy command"

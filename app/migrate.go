@@ -158,9 +158,12 @@ func (m *migrator) connected(ctx context.Context, do func(conn *pgx.Conn) error)
 	return store.WithPatience(ctx, conn, m.target.Schema, m.preparer.lockWait, m.preparer.log, func() error { return do(conn) })
 }
 
-// inspect asks the schema how far it is.
+// inspect asks the schema how far it is, in a database that can hold jobs.
 func (m *migrator) inspect(ctx context.Context) (status store.MigrationStatus, err error) {
 	err = m.connected(ctx, func(conn *pgx.Conn) error {
+		if err := store.CheckEncoding(ctx, conn); err != nil {
+			return err
+		}
 		status, err = store.Inspect(ctx, conn, m.target.Schema, m.files)
 		return err
 	})

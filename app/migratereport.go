@@ -18,7 +18,8 @@ type migrationReport struct {
 	Exists  bool           `json:"exists"`
 	Serves  bool           `json:"serves"` // this version can work with it
 	Changed bool           `json:"changed,omitempty"`
-	Left    bool           `json:"left,omitempty"` // --initial left it as it is
+	Left    bool           `json:"left,omitempty"`     // --initial left it as it is
+	BoundTo string         `json:"bound_to,omitempty"` // another schema that its functions act on
 	Series  []seriesReport `json:"series"`
 	Problem string         `json:"problem,omitempty"` // keeps a schema that is far enough from being served
 
@@ -28,17 +29,21 @@ type migrationReport struct {
 // seriesReport is one series of migrations: the worker's own or the application's.
 type seriesReport struct {
 	Name    string `json:"name"`
-	State   string `json:"state"` // none, missing, behind, current, ahead or dirty
+	State   string `json:"state"` // none, missing, behind, current, ahead, renamed or dirty
 	Version uint   `json:"version"`
 	Needed  uint   `json:"needed"`
 	From    *uint  `json:"from,omitempty"` // the version before migrate up
 }
 
 func newMigrationReport(target reload.Target, s store.MigrationStatus) migrationReport {
-	return migrationReport{
-		Target: target.Name, Schema: target.Schema, Exists: s.Exists, Serves: s.Serves(), status: s,
+	r := migrationReport{
+		Target: target.Name, Schema: target.Schema, Exists: s.Exists, Serves: s.Serves(), BoundTo: s.BoundTo, status: s,
 		Series: []seriesReport{series("understudy", s.Ours, s.Exists), series("application", s.App, s.Exists)},
 	}
+	if ours := &r.Series[0]; s.BoundTo != "" && ours.State != "dirty" {
+		ours.State = "renamed"
+	}
+	return r
 }
 
 func series(name string, p store.Progress, exists bool) seriesReport {
@@ -93,6 +98,8 @@ func (r migrationReport) sentence() string {
 		how = "was dirty, made anew"
 	case !r.before.Exists:
 		how = "created"
+	case r.before.BoundTo != "" && r.status.BoundTo == "":
+		how = fmt.Sprintf("its functions acted on schema %q and act on this one now", r.before.BoundTo)
 	}
 	var steps []string
 	for _, s := range r.Series {

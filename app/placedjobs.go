@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/session"
 	"github.com/understudy-worker/understudy/store"
 	"github.com/understudy-worker/understudy/supervisor"
 )
@@ -32,6 +33,9 @@ func (s *server) openJobs(life context.Context, env supervisor.Env) (*placedJobs
 	config := env.Pool.Config()
 	config.MaxConns, config.MinConns, config.MinIdleConns, config.MaxConnIdleTime = lookers, 0, 0, time.Minute
 	config.ConnConfig.RuntimeParams["application_name"] += " pages"
+	if !env.Pooled {
+		session.Set(config.ConnConfig, session.Ours)
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		return nil, fmt.Errorf("pool for pages: %w", err)

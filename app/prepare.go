@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy/internal/dsn"
+	"github.com/understudy-worker/understudy/internal/session"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/store"
 	"github.com/understudy-worker/understudy/supervisor"
@@ -38,7 +39,7 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 	if err != nil {
 		return err
 	}
-	if err := checkSession(ctx, pool, target); err != nil {
+	if err := checkPlace(ctx, pool, target); err != nil {
 		return err
 	}
 	status, err := store.Inspect(ctx, pool, target.Schema, files)
@@ -58,7 +59,21 @@ func (p *preparer) prepare(ctx context.Context, pool *pgxpool.Pool, target reloa
 	default:
 		return behind(target, status)
 	}
+	return p.checkSchema(ctx, pool, target)
+}
+
+// checkSchema finds what the login may not do or see, and ids that would be given
+// twice, before the first claim.
+func (p *preparer) checkSchema(ctx context.Context, pool *pgxpool.Pool, target reload.Target) error {
 	if err := store.CheckGrants(ctx, pool, target.Schema); err != nil {
+		return err
+	}
+	doubts, err := store.CheckRows(ctx, pool, target.Schema)
+	if len(doubts) > 0 {
+		p.log.Warn("triggers may leave rows out of what a worker writes: jobs are lost, or run again, where they do",
+			"target", target.Name, "schema", target.Schema, "triggers", strings.Join(doubts, ", "))
+	}
+	if err != nil {
 		return err
 	}
 	return store.CheckSequence(ctx, pool, target.Schema)
@@ -69,16 +84,28 @@ func behind(target reload.Target, status store.MigrationStatus) error {
 	return fmt.Errorf("schema %q of target %q is %s; with the same configuration and the login of its owner, run: understudy migrate up --target %s", target.Schema, target.Name, status, target.Name)
 }
 
-// checkSession finds a pooler of which the configuration says nothing.
-func checkSession(ctx context.Context, pool *pgxpool.Pool, target reload.Target) error {
-	if target.Pooler == reload.PoolerTransaction {
+// checkPlace finds a pooler of which the configuration says nothing, and a
+// database that cannot hold jobs or is not to be written to.
+func checkPlace(ctx context.Context, pool *pgxpool.Pool, target reload.Target) error {
+	return pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		if target.Pooler != reload.PoolerTransaction {
+			err := store.CheckSession(ctx, conn.Conn())
+			if errors.Is(err, store.ErrShared) {
+				return fmt.Errorf("%w: set targets.%s.pooler to transaction", err, target.Name)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		err := store.CheckEncoding(ctx, conn)
+		if err == nil {
+			err = session.CheckReadOnly(ctx, conn.Conn().PgConn())
+		}
+		if err != nil {
+			return fmt.Errorf("target %q: %w", target.Name, err)
+		}
 		return nil
-	}
-	err := pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return store.CheckSession(ctx, conn.Conn()) })
-	if errors.Is(err, store.ErrShared) {
-		return fmt.Errorf("%w: set targets.%s.pooler to transaction", err, target.Name)
-	}
-	return err
+	})
 }
 
 // migrate brings the target's schema up to date.

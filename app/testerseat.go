@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -100,11 +101,11 @@ func (s *seat) side(name, title, tone string) tester.Side {
 // find says where the side is now.
 func (s *seat) find(ctx context.Context) (tester.Place, error) {
 	if s.like == nil {
-		return tester.At(s.pool, s.target.Schema)
+		return s.at(ctx, s.target.Schema)
 	}
 	previews, err := store.Previews(ctx, s.pool, s.target.Name, s.like.MatchString)
 	if err == nil && len(previews) > 0 {
-		return tester.At(s.pool, previews[0].Schema)
+		return s.at(ctx, previews[0].Schema)
 	}
 	if err == nil {
 		err = &tester.Trouble{
@@ -113,6 +114,23 @@ func (s *seat) find(ctx context.Context) (tester.Place, error) {
 		}
 	}
 	place, _ := tester.At(s.pool, "")
+	return place, err
+}
+
+// at is a schema that what the page calls acts on.
+func (s *seat) at(ctx context.Context, schema string) (tester.Place, error) {
+	place, err := tester.At(s.pool, schema)
+	if err != nil {
+		return place, err
+	}
+	err = store.CheckAccess(ctx, s.pool, schema)
+	var bound *store.BoundError
+	if errors.As(err, &bound) {
+		err = &tester.Trouble{
+			What: fmt.Sprintf("The functions of schema %q act on schema %q, whose name they keep: it was renamed, or copied.", schema, bound.To),
+			Do:   fmt.Sprintf("Run: understudy migrate up --target %s --schema %s", s.target.Name, schema),
+		}
+	}
 	return place, err
 }
 

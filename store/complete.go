@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,7 +21,8 @@ import (
 // After any error the transaction is to be rolled back: nothing is completed.
 //
 // The transaction must be on the server and database of the job, which the
-// pool of the handler's epoch is.
+// pool of the handler's epoch is. Where row-level security hides the job from its
+// login, the error says so: the worker may hold it still.
 func CompleteTx(ctx context.Context, tx pgx.Tx, job *understudy.Job) error {
 	sql, err := statementsFor(job.Schema)
 	if err != nil {
@@ -28,7 +30,9 @@ func CompleteTx(ctx context.Context, tx pgx.Tx, job *understudy.Job) error {
 	}
 	completed, err := completeInTx(ctx, tx, sql.get("complete_in_tx"), job)
 	if err == nil && !completed {
-		err = understudy.ErrFenced
+		if err = seesJob(ctx, tx, sql, job.Schema); err == nil {
+			err = understudy.ErrFenced
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("complete job %d in schema %q: %w", job.ID, job.Schema, err)
@@ -77,4 +81,17 @@ func completeWithResult(ctx context.Context, tx pgx.Tx, sql string, o *understud
 func completion(o *understudy.Outcome) []any {
 	job := o.Job
 	return []any{job.ID, job.Claim.Requeues, job.Claim.Epoch, job.Claim.Number, job.AttemptedAt, resultText(o), errorText(o.Warning)}
+}
+
+// seesJob says whether row-level security may hide the job from the transaction's login.
+func seesJob(ctx context.Context, tx pgx.Tx, sql statements, schema string) error {
+	hidden, err := hiddenTables(ctx, tx, sql, schema)
+	if err != nil {
+		return err
+	}
+	hidden = slices.DeleteFunc(hidden, func(t hiddenTable) bool { return !t.own || t.name != "open_jobs" && t.name != "claims" })
+	if len(hidden) > 0 {
+		return hiddenError(schema, hidden)
+	}
+	return nil
 }

@@ -4,49 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/understudy-worker/understudy/internal/session"
 )
 
-// settings are run-time parameters of a session.
-type settings map[string]string
+// planSettings have statements use the indexes that they are written for,
+// whatever the planner believes of a table that was empty a moment ago.
+var planSettings = session.Ours.With(session.Settings{
+	"enable_seqscan":       "off",
+	"enable_hashjoin":      "off",
+	"enable_mergejoin":     "off",
+	"enable_indexscan":     "on",
+	"enable_indexonlyscan": "on",
+	"enable_nestloop":      "on",
+	"plan_cache_mode":      "auto",
+	"jit":                  "off",
+})
 
-// searchSettings make claims use the index that they are written for, whatever
-// the planner believes of a table that was empty a moment ago. A claim's own
-// durability is not waited for: losing one makes the job available again.
-var searchSettings = settings{
+// searchSettings are for claims. A claim's own durability is not waited for:
+// losing one makes the job available again.
+var searchSettings = planSettings.With(session.Settings{
 	"synchronous_commit": "off",
-	"enable_seqscan":     "off",
 	"enable_bitmapscan":  "off",
-	"enable_hashjoin":    "off",
-	"enable_mergejoin":   "off",
-	"jit":                "off",
-}
+})
 
 // recordSettings make outcomes durable. Rows are locked for a moment only;
 // what takes longer is sorted out without waiting.
-var recordSettings = settings{
+var recordSettings = planSettings.With(session.Settings{
 	"synchronous_commit": "on",
-	"enable_seqscan":     "off",
-	"enable_hashjoin":    "off",
-	"enable_mergejoin":   "off",
-	"jit":                "off",
 	"lock_timeout":       "200ms",
-}
+})
 
 // leaseSettings are for what keeps an epoch alive and takes over dead ones.
-var leaseSettings = settings{
+var leaseSettings = planSettings.With(session.Settings{
 	"synchronous_commit": "on",
-	"enable_seqscan":     "off",
-	"enable_hashjoin":    "off",
-	"enable_mergejoin":   "off",
-	"jit":                "off",
 	"lock_timeout":       "2s",
-}
+})
 
 // lane is a small pool of connections for one purpose, which nothing else can
 // take. Through a pooler, whose sessions cannot be set up, each piece of work
@@ -57,13 +55,12 @@ var leaseSettings = settings{
 type lane struct {
 	purpose  string
 	pool     *pgxpool.Pool
-	settings settings // that each transaction makes; nil where the session has them
+	settings string // that each transaction makes, as session.SQL takes them; empty where the session has them
 }
 
 // newLane makes a lane out of the pool's configuration. It does not connect.
-func newLane(base *pgxpool.Pool, schema, purpose string, conns int32, set settings, pooled bool) (*lane, error) {
-	set = maps.Clone(set)
-	set["search_path"] = pgx.Identifier{schema}.Sanitize() + ", pg_temp" // nothing of a login's own comes before pg_catalog
+func newLane(base *pgxpool.Pool, schema, purpose string, conns int32, set session.Settings, pooled bool) (*lane, error) {
+	set = set.With(session.Settings{"search_path": ourSearchPath(schema)})
 	config := base.Config()
 	config.MaxConns = conns
 	config.MinConns = 1
@@ -72,12 +69,11 @@ func newLane(base *pgxpool.Pool, schema, purpose string, conns int32, set settin
 	config.BeforeConnect = unlessStarting(config.BeforeConnect)
 	l := &lane{purpose: purpose}
 	if pooled {
-		l.settings = set
+		l.settings = set.JSON()
 	} else {
 		params := config.ConnConfig.RuntimeParams
 		params["application_name"] = purposeName(params["application_name"], purpose)
-		params["default_transaction_isolation"] = "read committed"
-		maps.Copy(params, set)
+		session.Set(config.ConnConfig, set)
 	}
 	pool, err := pgxpool.NewWithConfig(context.WithValue(context.Background(), startingKey{}, true), config)
 	if err != nil {
@@ -162,19 +158,28 @@ func (l *lane) tx(ctx context.Context, do func(tx pgx.Tx) error) error {
 }
 
 func (l *lane) setUp(ctx context.Context, tx pgx.Tx) error {
-	if l.settings == nil {
+	if l.settings == "" {
 		return nil
 	}
-	set := &pgx.Batch{}
-	for name, value := range l.settings {
-		set.Queue("SELECT pg_catalog.set_config($1, $2, true)", name, value)
+	var set, readOnly string
+	rows, err := tx.Query(ctx, session.SQL, l.settings, true)
+	if err != nil {
+		return err
 	}
-	return tx.SendBatch(ctx, set).Close()
+	_, err = pgx.ForEachRow(rows, []any{&set, &readOnly}, func() error { return nil })
+	if err == nil && readOnly == "on" {
+		err = session.CheckReadOnly(ctx, tx.Conn().PgConn())
+	}
+	return err
 }
+
+// ourSearchPath is the search_path of what is ours: nothing of a login's own
+// comes before pg_catalog.
+func ourSearchPath(schema string) string { return pgx.Identifier{schema}.Sanitize() + ", pg_temp" }
 
 // run sends the batch as one transaction, in one round trip where it can.
 func (l *lane) run(ctx context.Context, batch *pgx.Batch) error {
-	if l.settings == nil {
+	if l.settings == "" {
 		conn, err := l.acquire(ctx)
 		if err != nil {
 			return err
@@ -193,7 +198,7 @@ const breakOffGrace = 2 * time.Second
 // off and waits for its answer, so that nothing is in doubt: the batch took effect
 // and returns nil, or it took none.
 func (l *lane) runOrBreakOff(ctx context.Context, batch *pgx.Batch) error {
-	if l.settings != nil {
+	if l.settings != "" {
 		return l.run(ctx, batch)
 	}
 	conn, err := l.acquire(ctx)

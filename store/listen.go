@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/understudy-worker/understudy/internal/session"
 )
 
 // Listen calls wake when jobs may be due, and cancel when a cancellation may
@@ -85,6 +87,7 @@ func (q *Queue) dial(ctx context.Context) (*pgx.Conn, error) {
 		}
 	}
 	config.RuntimeParams["application_name"] = purposeName(config.RuntimeParams["application_name"], "listen")
+	session.Set(config, session.Ours)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/understudy-worker/understudy/internal/session"
 	"github.com/understudy-worker/understudy/migrations"
 )
 
@@ -51,6 +52,9 @@ const (
 // Each time, nobody but their owner is left with the right to write the
 // tables that say how far the schema is.
 func Migrate(ctx context.Context, config *pgx.ConnConfig, options MigrateOptions) error {
+	config = config.Copy()
+	session.RelyOnDriver(config)
+	session.SetUnlessLent(config, migrationSettings(config))
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("migrate schema %q: connect: %w", options.Schema, err)
@@ -88,6 +92,9 @@ func (m *migration) run(ctx context.Context) error {
 	if err := m.patience.watch(ctx, m.conn, func() error { return m.checkSession(ctx) }); err != nil {
 		return err
 	}
+	if err := m.checkDatabase(ctx); err != nil {
+		return err
+	}
 	if err := m.lock(ctx); err != nil {
 		return err
 	}
@@ -119,6 +126,18 @@ func (m *migration) done(ctx context.Context) (bool, error) {
 		return err
 	})
 	return len(revokes) == 0, err
+}
+
+// checkDatabase makes sure that the database can hold jobs and is to be written to.
+func (m *migration) checkDatabase(ctx context.Context) error {
+	err := CheckEncoding(ctx, m.conn)
+	if err == nil {
+		err = session.CheckReadOnly(ctx, m.conn.PgConn())
+	}
+	if err != nil {
+		return fmt.Errorf("migrate schema %q: %w", m.Schema, err)
+	}
+	return nil
 }
 
 // look says how far the schema is, and whether that is as far as it is to be brought.
@@ -198,16 +217,18 @@ func (m *migration) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	schema := pgx.Identifier{m.Schema}.Sanitize()
 	if !status.Ours.serves() {
 		// Ours see nothing but their schema.
-		if err := m.apply(ctx, migrations.Files, ourVersions, schema+", pg_temp"); err != nil {
+		if err := m.apply(ctx, migrations.Files, ourVersions, ourSearchPath(m.Schema)); err != nil {
 			return fmt.Errorf("migrate schema %q: %w", m.Schema, err)
 		}
 	}
+	if err := m.bind(ctx); err != nil { // before the application's, which may call them
+		return err
+	}
 	if !status.App.serves() {
 		// The application's may use extensions in public.
-		if err := m.apply(ctx, m.App, appVersions, schema+", public, pg_temp"); err != nil {
+		if err := m.apply(ctx, m.App, appVersions, pgx.Identifier{m.Schema}.Sanitize()+", public, pg_temp"); err != nil {
 			return fmt.Errorf("migrate schema %q with the application's migrations: %w", m.Schema, err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/session"
 )
 
 // QueueOptions say who the worker of a Queue is.
@@ -63,7 +64,7 @@ func NewQueue(pool *pgxpool.Pool, options QueueOptions) (*Queue, error) {
 	for _, l := range []struct {
 		lane    **lane
 		purpose string
-		set     settings
+		set     session.Settings
 	}{
 		{&q.claims, "claims", searchSettings},
 		{&q.records, "outcomes", recordSettings},

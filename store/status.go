@@ -26,11 +26,17 @@ type MigrationStatus struct {
 	Exists bool
 	Ours   Progress
 	App    Progress
+	// BoundTo is another schema that functions of ours act on: see BoundError.
+	// Usually empty.
+	BoundTo string
 }
 
 // Serves says that this binary can work with the schema: it is as far as the
-// binary needs, or further, and nothing that the binary needs is dirty.
-func (s MigrationStatus) Serves() bool { return s.Exists && s.Ours.serves() && s.App.serves() }
+// binary needs, or further, nothing that the binary needs is dirty, and the
+// functions in it act on it.
+func (s MigrationStatus) Serves() bool {
+	return s.Exists && s.Ours.serves() && s.App.serves() && s.BoundTo == ""
+}
 
 // Dirty says that a migration that this binary needs failed half-way.
 func (s MigrationStatus) Dirty() bool { return s.Ours.dirty() || s.App.dirty() }
@@ -66,6 +72,9 @@ func (s MigrationStatus) String() string {
 	if s.App.Needed > 0 || s.App.Version > 0 {
 		text += "; application: " + s.App.String()
 	}
+	if s.BoundTo != "" {
+		text += fmt.Sprintf("; its functions act on schema %q, whose name they keep since it was renamed or copied", s.BoundTo)
+	}
 	return text
 }
 
@@ -98,7 +107,13 @@ func Inspect(ctx context.Context, db DB, schema string, app fs.FS) (status Migra
 	if status.Ours, err = progress(ctx, db, sql, schema, ourVersions, migrations.Files); err != nil {
 		return status, err
 	}
-	status.App, err = progress(ctx, db, sql, schema, appVersions, app)
+	if status.App, err = progress(ctx, db, sql, schema, appVersions, app); err != nil {
+		return status, err
+	}
+	bound, err := boundElsewhere(ctx, db, sql, schema)
+	if len(bound) > 0 {
+		status.BoundTo = bound[0].schema
+	}
 	return status, err
 }
 
@@ -110,8 +125,9 @@ func progress(ctx context.Context, db DB, sql statements, schema, table string, 
 		return p, err
 	}
 	name := pgx.Identifier{schema, table}.Sanitize()
-	var exists bool
-	if err := db.QueryRow(ctx, sql.get("has_table"), name).Scan(&exists); err != nil {
+	var exists, secured bool
+	var login string
+	if err := db.QueryRow(ctx, sql.get("version_table"), name).Scan(&exists, &secured, &login); err != nil {
 		return p, fmt.Errorf("inspect schema %q: %w", schema, err)
 	}
 	if !exists {
@@ -120,6 +136,8 @@ func progress(ctx context.Context, db DB, sql statements, schema, table string, 
 	err = db.QueryRow(ctx, "SELECT version, dirty FROM "+name).Scan(&p.Version, &p.Dirty)
 	var pgErr *pgconn.PgError
 	switch {
+	case errors.Is(err, pgx.ErrNoRows) && secured:
+		return p, rowSecurityError(fmt.Sprintf("login %q", login), schema, login, []string{table})
 	case errors.Is(err, pgx.ErrNoRows):
 		err = nil
 	case errors.As(err, &pgErr) && (pgErr.Code == "42P01" || pgErr.Code == "3F000"):

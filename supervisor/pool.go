@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy/internal/dsn"
+	"github.com/understudy-worker/understudy/internal/session"
 	"github.com/understudy-worker/understudy/reload"
 )
 
@@ -52,12 +53,17 @@ func open(ctx context.Context, target reload.Target, lease time.Duration, tracer
 	}
 	if p.where, err = identify(ctx, p.pool, target.Schema); err != nil {
 		p.pool.Close()
+		var readOnly *session.ReadOnlyError
+		if errors.As(err, &readOnly) {
+			return nil, fmt.Errorf("target %q: %w", target.Name, readOnly)
+		}
 		return nil, &ConnectError{Target: target.Name, Key: target.DSNKey(), Err: err}
 	}
 	return p, nil
 }
 
-// poolConfig is the target's DSN with what every session of ours needs.
+// poolConfig is the target's DSN with what every session of ours needs. What the
+// application's statements mean is left to the login: handlers use this pool.
 func poolConfig(target reload.Target, lease time.Duration) (*pgxpool.Config, error) {
 	config, err := dsn.Parse(target.DSNKey(), target.DSN.Reveal())
 	if err != nil {
@@ -70,8 +76,11 @@ func poolConfig(target reload.Target, lease time.Duration) (*pgxpool.Config, err
 	if target.Pooler == reload.PoolerTransaction {
 		conn.DefaultQueryExecMode = pgx.QueryExecModeExec
 		conn.StatementCacheCapacity, conn.DescriptionCacheCapacity = 0, 0
+		session.RelyOnDriverThroughPooler(conn)
 		return config, nil
 	}
+	session.RelyOnDriver(conn)
+	session.RefuseReadOnly(conn)
 	setDefault(conn.RuntimeParams, "application_name", "understudy")
 	setDefault(conn.RuntimeParams, "tcp_keepalives_idle", "10")
 	setDefault(conn.RuntimeParams, "tcp_keepalives_interval", "5")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/internal/rollout"
+	"github.com/understudy-worker/understudy/internal/session"
 )
 
 // The names of the demo's schemas, after Options.SchemaPrefix.
@@ -143,6 +144,8 @@ func (s *story) connect(ctx context.Context) error {
 		return err
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "understudy demo"
+	session.RelyOnDriver(config.ConnConfig)
+	session.SetUnlessLent(config.ConnConfig, session.Ours)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}

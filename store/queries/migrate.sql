@@ -7,6 +7,10 @@ SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHER
 -- name: has_table
 SELECT to_regclass($1) IS NOT NULL;
 
+-- name: version_table
+-- Whether there is such a table, and row-level security may hide its row from the login.
+SELECT to_regclass($1) IS NOT NULL, coalesce(row_security_active(to_regclass($1)), false), current_user::text;
+
 -- name: worked
 SELECT EXISTS (SELECT FROM {schema}.workers);
 
