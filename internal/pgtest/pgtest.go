@@ -65,10 +65,16 @@ func Pool(t testing.TB) *pgxpool.Pool {
 // the server of DSN. When the test ends it is dropped, sessions and all.
 func Database(t testing.TB) string {
 	t.Helper()
+	return DatabaseIn(t, "UTF8")
+}
+
+// DatabaseIn is Database with another encoding, as Postgres names it.
+func DatabaseIn(t testing.TB, encoding string) string {
+	t.Helper()
 	dsn := DSN(t)
 	name := uniqueName(t)
 	// template0, because nobody can be connected to it, which would be in the way.
-	execute(t, dsn, "CREATE DATABASE "+quote(name)+" TEMPLATE template0")
+	execute(t, dsn, "CREATE DATABASE "+quote(name)+" TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING '"+encoding+"'")
 	t.Cleanup(func() { execute(t, dsn, "DROP DATABASE "+quote(name)+" WITH (FORCE)") })
 	return withDatabase(dsn, name)
 }
