@@ -27,6 +27,8 @@ const (
 	commandConns = 2
 	// commandConnectTimeout bounds an attempt to connect where the DSN does not.
 	commandConnectTimeout = 10 * time.Second
+	// readOnlyPatience bounds how long it may take to find out why nothing can be written.
+	readOnlyPatience = 5 * time.Second
 )
 
 // client is a command's connection to one schema of a target.
@@ -71,7 +73,7 @@ func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Dur
 	if errors.As(err, &bound) {
 		return fmt.Errorf("%w: run: understudy migrate up --target %s --schema %s", err, target.Name, target.Schema)
 	}
-	err = c.explainReadOnly(cmd.Context(), err)
+	err = explainReadOnly(cmd.Context(), c.pool, err)
 	if notMigrated(err) {
 		return fmt.Errorf("schema %q of target %q is not migrated: run: understudy migrate up --target %[2]s --schema %[1]s", target.Schema, target.Name)
 	}
@@ -79,13 +81,15 @@ func (a *application) withPatientClient(cmd *cobra.Command, f aim, wait time.Dur
 }
 
 // explainReadOnly says what makes the server refuse to write, if it does.
-func (c *client) explainReadOnly(ctx context.Context, err error) error {
+func explainReadOnly(ctx context.Context, pool *pgxpool.Pool, err error) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) || pgErr.Code != pgerrcode.ReadOnlySQLTransaction {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, readOnlyPatience)
+	defer cancel()
 	var readOnly *session.ReadOnlyError
-	because := c.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return session.CheckReadOnly(ctx, conn.Conn().PgConn()) })
+	because := pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return session.CheckReadOnly(ctx, conn.Conn().PgConn()) })
 	if errors.As(because, &readOnly) {
 		return fmt.Errorf("%w: %w", err, readOnly)
 	}

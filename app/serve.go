@@ -78,7 +78,7 @@ func (s *server) serve(ctx context.Context, env supervisor.Env) error {
 	if errors.As(err, &stuck) {
 		return supervisor.Fatal(err)
 	}
-	return err
+	return explainReadOnly(context.WithoutCancel(ctx), env.Pool, err)
 }
 
 // closeAfter closes an epoch's connections once its life ends, beside whatever

@@ -130,7 +130,7 @@ func TestWhoSetADatabaseReadOnlyIsNamed(t *testing.T) {
 	in := login + " IN DATABASE " + database
 	for where, c := range map[string]struct{ brake, undo string }{
 		`for the login "` + login + `"`:                                    {"ALTER ROLE " + login + " SET", "ALTER ROLE " + login + " RESET"},
-		`for the database "` + database + `"`:                              {"ALTER DATABASE " + database + " SET", "ALTER DATABASE " + database + " RESET"},
+		`for the database "` + database + `"`:                              {"ALTER DATABASE " + database + " SET", "SET default_transaction_read_only = off; ALTER DATABASE " + database + " RESET"},
 		`for the login "` + login + `" in the database "` + database + `"`: {"ALTER ROLE " + in + " SET", "ALTER ROLE " + in + " RESET"},
 	} {
 		config := loginConfig(admin.pool, login, password)

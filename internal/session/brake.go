@@ -67,6 +67,7 @@ FROM pg_catalog.pg_settings WHERE name = $1 AND setting = 'on'`, [][]byte{[]byte
 
 // readOnly is the error for a source as pg_settings names it.
 func readOnly(source, login, database, quotedLogin, quotedDatabase string) *ReadOnlyError {
+	const off = "SET " + brake + " = off; " // of the session that takes it away, which has it too
 	e := &ReadOnlyError{}
 	switch source {
 	case "user":
@@ -77,10 +78,10 @@ func readOnly(source, login, database, quotedLogin, quotedDatabase string) *Read
 		e.Undo = fmt.Sprintf("ALTER ROLE %s IN DATABASE %s RESET %s", quotedLogin, quotedDatabase, brake)
 	case "database":
 		e.Where = "for the database " + strconv.Quote(database)
-		e.Undo = "ALTER DATABASE " + quotedDatabase + " RESET " + brake
+		e.Undo = off + "ALTER DATABASE " + quotedDatabase + " RESET " + brake
 	case "global":
 		e.Where = "for all logins of the server"
-		e.Undo = "ALTER ROLE ALL RESET " + brake
+		e.Undo = off + "ALTER ROLE ALL RESET " + brake
 	case "configuration file":
 		e.Where = "for the whole server, in its configuration"
 		e.Undo = "ALTER SYSTEM RESET " + brake + ", or the line in postgresql.conf, and then SELECT pg_reload_conf()"
