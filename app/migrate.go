@@ -39,7 +39,8 @@ func (a *application) migrateUpCommand() *cobra.Command {
 		Short: "Create a target's schema where it is missing, and migrate it",
 		Long: `Create a target's schema where it is missing, and migrate it: the worker's own
 tables first, then the application's migrations. Any number of these may run at
-a time. A schema that is further than this version needs is left as it is.
+a time. A schema that is further than this version needs is left as it is. One
+that was renamed, or restored under another name, has its functions act on it again.
 
 A migration that fails half-way leaves the schema dirty. A preview's schema that
 a worker or this command created is then made anew by the next run; any other
