@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -77,7 +79,22 @@ func (s *Store) Search(ctx context.Context, search Search) (Found, error) {
 		return Found{}, &Refusal{Code: codeInvalidParameter, Message: "search: " + err.Error()}
 	}
 	err = l.run(ctx)
+	if cannotHold(err, search.Text, search.Kind, search.Queue) {
+		return Found{}, nil
+	}
 	return l.found, s.wrap("search jobs", err)
+}
+
+// cannotHold says whether an error means that the database can hold none of what
+// was asked for, since its encoding, not UTF8, lacks a character of it.
+func cannotHold(err error, asked ...string) bool {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) || pgErr.Code != "22P05" { // untranslatable_character
+		return false
+	}
+	return slices.ContainsFunc(asked, func(text string) bool {
+		return strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
+	})
 }
 
 const (

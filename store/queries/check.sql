@@ -38,6 +38,7 @@ SELECT format('trigger %I on table %s', t.tgname, c.relname), false
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE c.relnamespace = to_regnamespace($1) AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 3 = 3 -- before, for each row
     AND c.relname ~ '^(claims|finished_counts|finished_jobs(_[0-7])?|later|open_jobs|ready|slices|workers)$'
+    AND (c.relname, t.tgname) <> ('ready', 'write_job_id') -- is ours
 ORDER BY 1;
 
 -- name: bound_elsewhere
