@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/understudy-worker/understudy"
+	"github.com/understudy-worker/understudy/internal/dsn"
 	"github.com/understudy-worker/understudy/reload"
 	"github.com/understudy-worker/understudy/supervisor"
 )
@@ -155,9 +156,26 @@ func exitCode(err error) int {
 // the file give. target is the one target that the command is about, "" for all.
 func (a *application) config(cmd *cobra.Command, target string) (reload.Config, error) {
 	config, err := reload.Load(reload.Source{Environ: a.Environ, Flags: cmd.Flags(), Version: a.version(), Target: target})
-	if flags := reload.SecretFlags(cmd.Flags()); err == nil && len(flags) > 0 && !a.warned {
-		a.warned = true
-		newLogger(a.Err, config.Log).Warn("a DSN that is given as a flag is shown by ps to everybody on this machine: give it as a variable, or in a file", "flags", flags)
+	if err == nil {
+		a.warnOfSecretFlags(cmd, &config)
 	}
 	return config, err
+}
+
+// warnOfSecretFlags says once that ps shows the DSNs that are given as flags. Where one
+// is wrong, that is all that is said: it is wrong configuration, one line.
+func (a *application) warnOfSecretFlags(cmd *cobra.Command, config *reload.Config) {
+	flags := reload.SecretFlags(cmd.Flags())
+	if len(flags) == 0 || a.warned {
+		return
+	}
+	for name, target := range config.Targets {
+		for _, given := range []reload.Secret{target.DSN, target.MigrateDSN} {
+			if _, err := dsn.Parse(name, given.Reveal()); given != "" && err != nil {
+				return
+			}
+		}
+	}
+	a.warned = true
+	newLogger(a.Err, config.Log).Warn("a DSN that is given as a flag is shown by ps to everybody on this machine: give it as a variable, or in a file", "flags", flags)
 }

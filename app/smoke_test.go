@@ -223,7 +223,8 @@ func TestASmokeThatIsInterruptedBeforeItsSchemaIsThereSaysSo(t *testing.T) {
 		s.await("smoke has tried in vain", "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = $1 AND query ILIKE 'rollback%'", s.preview)
 		interrupt(errors.New("interrupted by a test"))
 	})()
-	r := s.runWith(ctx, nil, "smoke", "--targets.preview.dsn="+withParameter(s.dsn, "application_name", s.preview))
+	s.environ = append(s.environ, "UNDERSTUDY_TARGETS__PREVIEW__DSN="+withParameter(s.dsn, "application_name", s.preview))
+	r := s.runWith(ctx, nil, "smoke")
 	if r.code != 1 || r.err != "understudy: interrupted by a test\n" {
 		t.Errorf("exit code %d with %q", r.code, r.err)
 	}

@@ -35,7 +35,7 @@ func TestDummyEnqueuesOneEchoJob(t *testing.T) {
 	o := options()
 	o.Enqueue = enqueued.enqueue
 	got := ask(handler(t, o), "POST", "/dummy")
-	if got.code != 201 || got.body != "{\"id\":1}\n" || got.header.Get("Content-Type") != "application/json" {
+	if got.code != 201 || got.body != "{\"id\":1,\"id_text\":\"1\"}\n" || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %d %q %v", got.code, got.body, got.header)
 	}
 	if enqueued.calls.Load() != 1 || enqueued.kind != "echo" || enqueued.args != nil {

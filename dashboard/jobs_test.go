@@ -332,7 +332,7 @@ func TestABrowserIsShownTheJobAndAProgramToldItsState(t *testing.T) {
 			t.Errorf("%s: got %d %v", verb, got.code, got.header)
 		}
 		got = post(h, "/jobs/17/"+verb, nil)
-		if want := fmt.Sprintf("{\"id\":17,\"state\":%q}\n", state); got.code != 200 || got.body != want {
+		if want := fmt.Sprintf("{\"id\":17,\"id_text\":\"17\",\"state\":%q}\n", state); got.code != 200 || got.body != want {
 			t.Errorf("%s: got %d %q", verb, got.code, got.body)
 		}
 		if diff := cmp.Diff([]string{verb + " 17", verb + " 17"}, jobs.change); diff != "" {

@@ -22,7 +22,7 @@ func expected(change func(*Config)) Config {
 		Queues:   map[string]Queue{"default": {Concurrency: 50}},
 		Worker:   Worker{PollInterval: time.Second, Lease: 30 * time.Second, Retention: 24 * time.Hour, MaxLosses: 5, MaxBytes: 16 << 20},
 		Handlers: map[string]map[string]any{},
-		HTTP:     HTTP{Addr: ":8080", ReadyRequires: []string{"production"}},
+		HTTP:     HTTP{Addr: ":8080", Hosts: []string{}, ReadyRequires: []string{"production"}},
 		Log:      Log{Level: "info", Format: "json"},
 	}
 	change(&c)
