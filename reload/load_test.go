@@ -65,11 +65,11 @@ func TestEachLayerGoesOverTheOneBelow(t *testing.T) {
 			c.Worker.Lease, c.Log.Level = 5*time.Second, "warn"
 		}},
 		"every type by flag": {yaml: dsns, args: []string{"--http.read_only", "--worker.max_losses=3", "--http.ready_requires=preview, production", "--http.addr="}, want: func(c *Config) {
-			c.HTTP = HTTP{ReadOnly: true, ReadyRequires: []string{"preview", "production"}}
+			c.HTTP = HTTP{ReadOnly: true, Hosts: []string{}, ReadyRequires: []string{"preview", "production"}}
 			c.Worker.MaxLosses = 3
 		}},
 		"every type by variable": {yaml: dsns, environ: []string{"UNDERSTUDY_HTTP__READ_ONLY=true", "UNDERSTUDY_WORKER__MAX_LOSSES=3", "UNDERSTUDY_HTTP__READY_REQUIRES=", "UNDERSTUDY_HTTP__ADDR=127.0.0.1:0"}, want: func(c *Config) {
-			c.HTTP = HTTP{ReadOnly: true, ReadyRequires: []string{}, Addr: "127.0.0.1:0"}
+			c.HTTP = HTTP{ReadOnly: true, Hosts: []string{}, ReadyRequires: []string{}, Addr: "127.0.0.1:0"}
 			c.Worker.MaxLosses = 3
 		}},
 		"given roles replace the default whole": {yaml: dsns + "roles: {blue: production}", want: func(c *Config) {
