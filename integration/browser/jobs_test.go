@@ -50,7 +50,7 @@ func TestACompletedJobRunsAgainAfterTwoConfirmations(t *testing.T) {
 		tb.usable()
 		tb.click(`#retry-completed button[type="button"]`)
 		tb.until(`document.querySelectorAll(":popover-open").length === 1`)
-		tb.click(`#retry button[type="button"]`)
+		tb.click(`#retry > p > button[popovertargetaction="hide"]`)
 		tb.until(`!document.querySelector(":popover-open")`)
 	}
 	if job, err := s.jobs.Job(t.Context(), id); err != nil || job.Attempt != 1 {
