@@ -260,9 +260,6 @@ BEGIN
     RETURN emptied;
 END $$;
 
--- Workers look whether it is behind the ids that there are: logical replication does not copy sequences.
-GRANT SELECT ON SEQUENCE open_jobs_id_seq TO PUBLIC;
-
 -- Logical replication sends no generated columns, and a subscriber finds the row
 -- that it deletes by its primary key. So job_id is an ordinary column from here
 -- on. Programs from before do not write it: a trigger does it for them, and

@@ -27,8 +27,10 @@ SELECT job.* FROM (SELECT NULL::text AS warning) AS elsewhere CROSS JOIN LATERAL
 ) AS job;
 
 -- name: ids_given
--- The id that was given last, and the largest that there is. What is enqueued meanwhile is in the first alone: a sequence is read as it is by then.
-SELECT (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM {schema}.open_jobs_id_seq),
+-- The id that was given last, null where the login may not look, and the largest that there is. What is enqueued meanwhile is in the
+-- first alone: a sequence is read as it is by then.
+SELECT (SELECT CASE WHEN has_sequence_privilege(c.oid, 'USAGE, SELECT') THEN coalesce(pg_sequence_last_value(c.oid), 0) END
+        FROM pg_class c WHERE c.relnamespace = to_regnamespace($1) AND c.relname = 'open_jobs_id_seq'),
     coalesce(greatest((SELECT max(id) FROM {schema}.open_jobs), (SELECT max(id) FROM {schema}.finished_jobs)), 0);
 
 -- name: jobs

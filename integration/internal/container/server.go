@@ -21,7 +21,7 @@ import (
 
 // Bounds of the waits for containers.
 const (
-	startPatience  = time.Minute // from a start to the first connection
+	startPatience  = 5 * time.Minute // from a start to the first connection
 	removePatience = time.Minute
 	pollInterval   = 50 * time.Millisecond
 )
