@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/understudy-worker/understudy"
@@ -36,10 +37,11 @@ type QueueOptions struct {
 // outcomes and keeps the lease, on connections of its own that handlers cannot
 // take. Its methods may be called concurrently.
 type Queue struct {
-	store   *Store
-	options QueueOptions
-	epoch   string
-	connect *pgx.ConnConfig
+	store     *Store
+	options   QueueOptions
+	epoch     string
+	connected bool // by Connect, which comes before all else
+	connect   *pgx.ConnConfig
 
 	claims  *lane // claims and promotions
 	records *lane // outcomes
@@ -97,13 +99,22 @@ func (q *Queue) Close() {
 // Epoch is the random id of the epoch: its row in workers.
 func (q *Queue) Epoch() string { return q.epoch }
 
-// Open opens a session for everything that the epoch needs until its last outcome,
-// and enters the epoch into workers; its lease starts. Where a session cannot be
-// had it says for what, and nothing is begun. The entry need not be durable: a
-// crash that loses it loses all claims of the epoch too.
+// Connect opens a session for everything that the epoch needs until its last
+// outcome. Where one cannot be had it says for what.
+func (q *Queue) Connect(ctx context.Context) error {
+	err := q.connectAll(ctx)
+	q.connected = err == nil
+	return q.store.wrap("open epoch", err)
+}
+
+// Open enters the epoch into workers; its lease starts. Without Connect before, it
+// connects too. The entry need not be durable: a crash that loses it loses all
+// claims of the epoch too.
 func (q *Queue) Open(ctx context.Context) error {
-	if err := q.connectAll(ctx); err != nil {
-		return q.store.wrap("open epoch", err)
+	if !q.connected {
+		if err := q.Connect(ctx); err != nil {
+			return err
+		}
 	}
 	o := q.options
 	_, err := q.claims.exec(ctx, q.store.sql.get("open_epoch"),
@@ -118,13 +129,24 @@ func (q *Queue) connectAll(ctx context.Context) error {
 	var opening sync.WaitGroup
 	for _, connect := range []func(context.Context) error{q.claims.connect, q.records.connect, q.leases.connect, q.openListener} {
 		opening.Go(func() {
-			if err := connect(ctx); err != nil {
+			if err := patiently(ctx, connect); err != nil {
 				cancel(err) // the others' errors would only say so
 			}
 		})
 	}
 	opening.Wait()
 	return context.Cause(ctx)
+}
+
+// patiently connects, and again where the server was too busy to answer in time:
+// what is there already is kept.
+func patiently(ctx context.Context, connect func(context.Context) error) error {
+	for {
+		err := connect(ctx)
+		if err == nil || ctx.Err() != nil || !pgconn.Timeout(err) {
+			return err
+		}
+	}
 }
 
 // Renew extends the lease by its full length from now, by the server's clock.

@@ -133,6 +133,8 @@ func (q *fakeQueue) call(ctx context.Context, c fakeCall) error {
 	return nil
 }
 
+func (q *fakeQueue) Connect(context.Context) error { return nil }
+
 func (q *fakeQueue) Open(ctx context.Context) error {
 	if err := q.call(ctx, fakeCall{name: "open"}); err != nil {
 		return err

@@ -12,8 +12,9 @@ import (
 // Queue is what the loop needs of a schema's queue, for one epoch. Its calls
 // return soon after their context ends, and may be made concurrently.
 type Queue interface {
-	// Open has a session ready for every call below, and starts the epoch and
-	// its lease.
+	// Connect has a session ready for every call below.
+	Connect(ctx context.Context) error
+	// Open starts the epoch and its lease.
 	Open(ctx context.Context) error
 	// Claim takes due jobs, the most urgent first, and says whether there may be
 	// more; if none came, other workers are at them. When its context ends it is

@@ -106,15 +106,30 @@ func (w *Worker) Run(ctx context.Context) error {
 // open starts the epoch, once all is there that its jobs need. The lease counts
 // from before.
 func (w *Worker) open(ctx context.Context) error {
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
 	limited, cancel := context.WithTimeout(ctx, w.options.Lease/2)
+	defer cancel()
+	w.lease.confirm(time.Now())
+	return w.options.Queue.Open(limited)
+}
+
+// connectTimeout bounds how long the sessions of an epoch may take to be there. A
+// server that is too busy to make them at once is not helped by who gives up and
+// begins again.
+const connectTimeout = time.Minute
+
+// connect sees that all is there that the epoch's jobs need.
+func (w *Worker) connect(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if w.options.Check != nil {
 		if err := w.options.Check(limited); err != nil {
 			return err
 		}
 	}
-	w.lease.confirm(time.Now())
-	return w.options.Queue.Open(limited)
+	return w.options.Queue.Connect(limited)
 }
 
 // unopenedGrace is how long the end of an epoch may take that did not open.
