@@ -51,6 +51,7 @@ func TestEachRevisionHasAPreviewSchemaOfItsOwn(t *testing.T) {
 	th.enqueue(th.preview, "note", 1, 0)
 	th.untilDone(th.preview)
 	p.kill()
+	p.noSessions("preview") // none is in the way of the schema's end
 }
 
 // dirty marks the last migration of a schema as failed half-way.
