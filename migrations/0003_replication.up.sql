@@ -189,36 +189,6 @@ EXCEPTION WHEN unique_violation THEN
         MESSAGE = format('retry: the unique key of job %s is taken by %s, which is unfinished', done.id, coalesce('job ' || holder, 'another job'));
 END $$;
 
-CREATE OR REPLACE FUNCTION retry(id bigint) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    wanted CONSTANT bigint := retry.id;
-    job open_jobs;
-    done finished_jobs;
-BEGIN
-    FOR look IN 1..10 LOOP -- another may retry the job between the two halves of a look, and again
-        SELECT * INTO job FROM open_jobs o WHERE o.id = wanted FOR UPDATE;
-        IF FOUND THEN
-            PERFORM hasten(job);
-            EXIT;
-        END IF;
-        -- One alone, where an id was given twice.
-        DELETE FROM finished_jobs f
-        WHERE (f.tableoid, f.ctid) = (SELECT o.tableoid, o.ctid FROM finished_jobs o WHERE o.id = wanted ORDER BY o.finalized_at DESC LIMIT 1)
-        RETURNING * INTO done;
-        IF FOUND THEN
-            PERFORM reopen(done);
-            EXIT;
-        END IF;
-    END LOOP;
-    IF job.id IS NULL AND done.id IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('retry: there is no job %s', wanted);
-    END IF;
-    PERFORM notify(wake_channel());
-    RETURN 'available';
-END $$;
-
 CREATE OR REPLACE FUNCTION prune(retention interval) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '100ms' AS $$
 DECLARE
