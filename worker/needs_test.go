@@ -70,18 +70,25 @@ func TestAWorkerThatHasNoOutcomesFindsOutThatItCouldNotWriteThem(t *testing.T) {
 		down := q.failing("record ask")
 		s := start(t, q, 5, nothing, nil)
 		time.Sleep(time.Minute)
-		down.Store(true)
-		time.Sleep(q.lease / renewals * 2)
-		q.enqueue(5)
-		q.notify()
-		time.Sleep(time.Minute)
-		s.want(understudy.StateAvailable, 5)
-		s.obstacle("record outcomes")
-		down.Store(false)
-		time.Sleep(10 * time.Second)
-		s.want(understudy.StateCompleted, 5)
-		s.drained()
+		s.claimsNothingWhile(q, down, "record outcomes")
 	})
+}
+
+// claimsNothingWhile sees that the session claims nothing while something is down
+// that no call for a job tells of, says so, and works and drains afterwards.
+func (s *session) claimsNothingWhile(q *fakeQueue, down *atomic.Bool, obstacle string) {
+	s.t.Helper()
+	down.Store(true)
+	time.Sleep(q.lease / renewals * 2)
+	q.enqueue(5)
+	q.notify()
+	time.Sleep(time.Minute)
+	s.want(understudy.StateAvailable, 5)
+	s.obstacle(obstacle)
+	down.Store(false)
+	time.Sleep(10 * time.Second)
+	s.want(understudy.StateCompleted, 5)
+	s.drained()
 }
 
 func TestAWriteThatIsNotAnsweredHoldsUpClaims(t *testing.T) {
@@ -160,17 +167,7 @@ func TestNothingIsClaimedWhileWhatHandlersNeedIsGone(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		down.Store(true)
-		time.Sleep(q.lease / renewals * 2)
-		q.enqueue(5)
-		q.notify()
-		time.Sleep(time.Minute)
-		s.want(understudy.StateAvailable, 5)
-		s.obstacle("have a session for handlers")
-		down.Store(false)
-		time.Sleep(10 * time.Second)
-		s.want(understudy.StateCompleted, 5)
-		s.drained()
+		s.claimsNothingWhile(q, &down, "have a session for handlers")
 	})
 }
 
