@@ -39,13 +39,31 @@ func (e *epoch) end(stuck error) error {
 	if stuck != nil {
 		return stuck
 	}
-	if err := e.options.Queue.End(e.outcomes); err != nil {
+	if err := e.tellEnd(); err != nil {
 		e.options.Log.Error("cannot end the epoch: its lease is left to run out", "error", err)
 	}
 	if e.lease.isLost() {
 		return fmt.Errorf("work jobs: %w", understudy.ErrEpochOver)
 	}
 	return nil
+}
+
+// endTries is how often the server is told of the end. One statement may fail
+// where the next does not: a connection has died, or a pooler has passed the
+// cancelling of another's statement on to this one. A server that is down does not
+// hold up the next epoch for longer.
+const endTries = 3
+
+// tellEnd tells the server that the epoch has ended.
+func (e *epoch) tellEnd() error {
+	retries := e.retrying("end the epoch")
+	for tries := 1; ; tries++ {
+		err := e.options.Queue.End(e.outcomes)
+		if err == nil || tries == endTries || e.lease.isLost() || e.outcomes.Err() != nil {
+			return err
+		}
+		retries.pause(e.outcomes, err)
+	}
 }
 
 // closeBuffers ends the slots once they are done, and releases what none has begun.

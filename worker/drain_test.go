@@ -266,6 +266,43 @@ func TestAnEndThatFailsIsLoggedOnly(t *testing.T) {
 	})
 }
 
+func TestAnEndThatFailsForAMomentIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.enqueue(1)
+		failures := 0
+		q.before = func(_ context.Context, call string) error {
+			if call != "end" || failures == endTries-1 {
+				return nil
+			}
+			failures++
+			return errServer
+		}
+		s := start(t, q, 1, nothing, nil)
+		time.Sleep(time.Second)
+		s.drained()
+		if q.state != "ended" || failures != endTries-1 {
+			t.Errorf("the epoch is %q after %d failures, want ended after %d", q.state, failures, endTries-1)
+		}
+	})
+}
+
+func TestAServerThatIsDownHoldsUpTheEndForAMomentOnly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newFakeQueue()
+		q.downFrom(time.Now(), time.Millisecond, "end")
+		s := start(t, q, 1, nothing, nil)
+		time.Sleep(time.Second)
+		s.drained()
+		if took := s.since() - time.Second; took > time.Second {
+			t.Errorf("Run returned after %s", took)
+		}
+		if s.log.lines("level=ERROR", "cannot end the epoch") != 1 {
+			t.Error("nobody was told")
+		}
+	})
+}
+
 func TestAnEpochThatDoesNotOpenIsAnError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newFakeQueue()
