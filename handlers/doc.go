@@ -15,7 +15,7 @@
 // The job's arguments go in as JSON, and with them the same facts about the
 // job: id, kind, queue, attempt, max attempts, role, target, schema, version.
 // One JSON value that comes back becomes the job's result. Anything else that
-// comes back is only talk. A value that is longer than the limit, or cannot be
+// comes back is ignored. A value that is longer than the limit, or cannot be
 // stored, is no failure: the job completes without a result, and its warning
 // says why. When the job's context ends first, the handler returns that
 // context's cause.
@@ -54,8 +54,9 @@
 //
 // Exit code 0 completes. Any other, or a signal, lets the job run again, with
 // the last 4 KiB of standard error as its error. The program has the worker's
-// environment but for what starts with UNDERSTUDY_, which may hold passwords of
-// databases.
+// environment but for what may hold or lead to a secret of the worker's: what starts
+// with UNDERSTUDY_, libpq's variables for passwords, services and certificates, and
+// OpenTelemetry's for headers and endpoints. Env gives them to a program that needs them.
 //
 // When time is up the program and all it started get SIGTERM, and SIGKILL after
 // the grace. Whatever it leaves running is killed when it ends. Only a process

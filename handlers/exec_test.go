@@ -68,6 +68,7 @@ func TestTheEndOfTheProgramDecides(t *testing.T) {
 		{name: "JSON", script: `echo '{"a": 1}'`, want: "completed", result: `{"a":1}`},
 		{name: "a text", script: `echo done; echo talk >&2`, want: "completed"},
 		{name: "silence", script: `exit 0`, want: "completed"},
+		{name: "JSON behind a byte order mark", script: `printf '\357\273\277{"a": 1}'`, want: "completed", result: `{"a":1}`},
 		{name: "as long as may be", script: `printf '"%062d"' 0`, want: "completed", result: `"` + strings.Repeat("0", 62) + `"`},
 		{name: "a byte too long", script: `printf '"%063d"' 0`, want: "completed", warning: "result has more than 64 bytes, the limit of max_output_bytes"},
 		{name: "far too long", script: `head -c 300000 /dev/zero | tr '\0' '['`, want: "completed", warning: "result has more than 64 bytes, the limit of max_output_bytes"},

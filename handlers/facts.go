@@ -48,7 +48,7 @@ func arguments(job *understudy.Job) []byte {
 }
 
 // keepResult makes data the job's result if it is one JSON value; anything
-// else is only talk. A value that cannot be stored is a warning, not a failure.
+// else is ignored. A value that cannot be stored is a warning, not a failure.
 func keepResult(job *understudy.Job, data []byte) {
 	data = bytes.TrimSpace(withoutMark(data))
 	if json.Valid(data) || deeperThanGo(data) {
@@ -62,7 +62,8 @@ func withoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\uf
 // leaveLong leaves out what came back and is longer than the limit, of which
 // data is the start. If that is the start of a JSON value, the job's warning says so.
 func leaveLong(job *understudy.Job, data []byte, setting string, limit int) {
-	err := json.NewDecoder(bytes.NewReader(withoutMark(data))).Decode(new(json.RawMessage))
+	data = withoutMark(data)
+	err := json.NewDecoder(bytes.NewReader(data)).Decode(new(json.RawMessage))
 	if errors.Is(err, io.ErrUnexpectedEOF) || json.Valid(data) || deeperThanGo(data) {
 		job.LeaveResult(fmt.Sprintf("result has more than %d bytes, the limit of %s", limit, setting))
 	}

@@ -103,6 +103,8 @@ func TestTheAnswerDecides(t *testing.T) {
 		warning                string
 	}{
 		{name: "JSON", status: 200, body: ` {"a": 1} `, want: "completed", result: `{"a":1}`},
+		{name: "JSON behind a byte order mark", status: 200, body: "\ufeff{\"a\": 1}", want: "completed", result: `{"a":1}`},
+		{name: "a byte too long behind a byte order mark", status: 200, body: "\ufeff\"" + strings.Repeat("x", 60) + `"`, want: "completed", warning: "result has more than 64 bytes, the limit of max_response_bytes"},
 		{name: "JSON with 202", status: 202, body: `[1]`, want: "completed", result: `[1]`},
 		{name: "no content", status: 204, want: "completed"},
 		{name: "a text", status: 200, body: `ok`, want: "completed"},
