@@ -8,6 +8,7 @@ import (
 
 	"github.com/understudy-worker/understudy/integration/internal/container"
 	"github.com/understudy-worker/understudy/integration/internal/history"
+	"github.com/understudy-worker/understudy/store"
 )
 
 // behindPgBouncer is a theatre on a server of its own that the workers reach
@@ -69,6 +70,7 @@ func (th *theatre) excuse(bouncer *container.PgBouncer, since time.Time) (crashe
 func TestBehindPgBouncerRolesChangeAndNothingIsLost(t *testing.T) {
 	t.Parallel()
 	th, _, bouncer := behindPgBouncer(t)
+	th.lease = patientLease
 	begun := time.Now()
 	a, b := th.startPooled("a", "active"), th.startPooled("b", "preview")
 	th.untilServes(a, th.production(), "active")
@@ -149,7 +151,7 @@ func TestAPoolerThatTheConfigurationDoesNotNameIsFoundOut(t *testing.T) {
 	pl := th.production()
 	a := th.start("a", "active")
 	th.untilSays(a, "unsupported startup parameter", "set targets.production.pooler to transaction")
-	th.do(ignoreStartupParameters(t.Context(), bouncer))
+	th.do(configure(t.Context(), bouncer, ignoreStartupParameters))
 	th.untilSays(a, "lends its sessions for one transaction", "set targets.production.pooler to transaction")
 	if a.Ready(t.Context()) || a.epochs(t.Context(), pl) != 0 {
 		t.Error("it worked through a pooler that it knows nothing of")
@@ -168,8 +170,68 @@ func TestAPoolerThatTheConfigurationDoesNotNameIsFoundOut(t *testing.T) {
 
 // ignoreStartupParameters has PgBouncer pass over all that a worker sets for its
 // sessions, as people tell it to so that programs connect.
-func ignoreStartupParameters(ctx context.Context, bouncer *container.PgBouncer) error {
-	parameters := "tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count, idle_in_transaction_session_timeout, tcp_user_timeout"
-	_, err := bouncer.Exec(ctx, "sh", "-c", "echo 'ignore_startup_parameters = "+parameters+"' >>/etc/pgbouncer/pgbouncer.ini; kill -HUP 1")
+const ignoreStartupParameters = "ignore_startup_parameters = tcp_keepalives_idle, tcp_keepalives_interval, tcp_keepalives_count, idle_in_transaction_session_timeout, tcp_user_timeout"
+
+// configure adds lines to PgBouncer's settings, the last of which count, and has
+// it read them.
+func configure(ctx context.Context, bouncer *container.PgBouncer, lines ...string) error {
+	_, err := bouncer.Exec(ctx, "sh", "-c", `printf '%s\n' "$@" >>/etc/pgbouncer/pgbouncer.ini; kill -HUP 1`, "sh", strings.Join(lines, "\n"))
 	return err
+}
+
+func TestBehindPgBouncerOneSessionForAllIsEnough(t *testing.T) {
+	t.Parallel()
+	th, _, bouncer := behindPgBouncer(t)
+	th.lease = patientLease
+	th.do(configure(t.Context(), bouncer, "default_pool_size = 1"))
+	pl := th.production()
+	a := th.startPooled("a", "active")
+	th.untilServes(a, pl, "active")
+	th.enqueue(pl, "effect", 50, 0)
+	th.untilDone(pl)
+	th.check()
+}
+
+func TestBehindPgBouncerAPoolOfTooFewSessionsOfItsOwnKeepsAWorkerFromClaiming(t *testing.T) {
+	t.Parallel()
+	th, _, bouncer := behindPgBouncer(t)
+	th.lease = patientLease
+	// Claims, outcomes, lease, listener and handlers: one each.
+	th.do(configure(t.Context(), bouncer, ignoreStartupParameters, "pool_mode = session", "default_pool_size = 4"))
+	pl := th.production()
+	th.enqueue(pl, "effect", 20, 0)
+	a := th.start("a", "active")
+	th.untilSays(a, "have a session for")
+	var begun int
+	th.do(pl.pool.QueryRow(t.Context(), pl.sql("SELECT count(*) FROM {schema}.jobs WHERE state <> 'available'")).Scan(&begun))
+	if begun != 0 || a.Ready(t.Context()) {
+		t.Errorf("%d jobs were claimed without a session for all that they need", begun)
+	}
+	th.do(configure(t.Context(), bouncer, "default_pool_size = 5"))
+	th.untilDone(pl)
+	th.check()
+}
+
+func TestBehindPgBouncerWhatIsSetForALoginDecidesNothing(t *testing.T) {
+	t.Parallel()
+	th, c, _ := behindPgBouncer(t)
+	th.lease = patientLease
+	pl := th.production()
+	for _, parameter := range []string{
+		"client_encoding = LATIN1", "standard_conforming_strings = off", "DateStyle = German, DMY", "TimeZone = 'Asia/Kathmandu'", "IntervalStyle = sql_standard",
+		"lock_timeout = '50ms'", "statement_timeout = '1min'", "default_transaction_isolation = serializable", "enable_indexscan = off",
+	} {
+		th.do(execute(th.config(c.admin), "ALTER ROLE "+c.production.name+" SET "+parameter))
+	}
+	a := th.startPooled("a", "active")
+	th.untilServes(a, pl, "active")
+	th.do(pl.enqueue(t.Context(), store.NewJob{Kind: "note", UniqueKey: `café\'`, Metadata: map[string]any{"text": `ключ\'`}}))
+	th.enqueue(pl, "effect", 20, 0)
+	th.untilDone(pl)
+	var kept bool
+	th.do(pl.pool.QueryRow(t.Context(), pl.sql("SELECT EXISTS (SELECT FROM {schema}.jobs WHERE unique_key = $1 AND metadata->>'text' = $2)"), `café\'`, `ключ\'`).Scan(&kept))
+	if !kept {
+		t.Error("what is not ASCII was stored as something else")
+	}
+	th.check()
 }

@@ -92,7 +92,7 @@ func (r *run) askAll(ctx context.Context, but string, all []reload.Target) {
 func (r *run) ask(ctx context.Context, other reload.Target) (identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
 	defer cancel()
-	p, err := open(ctx, other, 0, nil, false)
+	p, err := open(ctx, other, 0, nil, false, new(patience))
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			r.Log.Debug("another target does not answer", "target", other.Name, "err", err)

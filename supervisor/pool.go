@@ -17,15 +17,13 @@ import (
 	"github.com/understudy-worker/understudy/reload"
 )
 
-// connectTimeout bounds one attempt to connect where the DSN does not.
-const connectTimeout = 5 * time.Second
-
 // place is a target that is connected and ready to be served.
 type place struct {
 	target reload.Target
 	pool   *pgxpool.Pool
 	dsn    *atomic.Pointer[reload.Secret] // by which new connections are made
 	met    *standbys                      // by the pool, and by those that are derived from it
+	waits  *patience                      // of new connections; nil where the DSN bounds them
 	where  identity                       // when it was opened
 	// notice is what is wrong with the place, which is served all the same; nil for nothing.
 	notice error
@@ -33,13 +31,17 @@ type place struct {
 
 // open makes the pool of a target and connects to it. The tracer, nil for none, is
 // told of its statements. Where a session is to be kept, it outlives its idleness.
-func open(ctx context.Context, target reload.Target, lease time.Duration, tracer pgx.QueryTracer, keep bool) (*place, error) {
+// The patience is the target's, over all attempts to open it.
+func open(ctx context.Context, target reload.Target, lease time.Duration, tracer pgx.QueryTracer, keep bool, waits *patience) (*place, error) {
 	config, err := poolConfig(target, lease)
 	if err != nil {
 		return nil, err
 	}
 	p := &place{target: target, dsn: &atomic.Pointer[reload.Secret]{}, met: &standbys{}}
 	p.dsn.Store(&target.DSN)
+	if config.ConnConfig.ConnectTimeout == 0 {
+		p.waits = waits
+	}
 	config.BeforeConnect = p.refresh
 	config.ConnConfig.Tracer = tracer
 	p.met.watch(config)
@@ -70,9 +72,6 @@ func poolConfig(target reload.Target, lease time.Duration) (*pgxpool.Config, err
 		return nil, err
 	}
 	conn := config.ConnConfig
-	if conn.ConnectTimeout == 0 {
-		conn.ConnectTimeout = connectTimeout
-	}
 	if target.Pooler == reload.PoolerTransaction {
 		conn.DefaultQueryExecMode = pgx.QueryExecModeExec
 		conn.StatementCacheCapacity, conn.DescriptionCacheCapacity = 0, 0
@@ -115,12 +114,15 @@ type startingKey struct{}
 
 var errStarting = errors.New("nobody has asked for it yet")
 
-// refresh lets a new connection use the login of now.
+// refresh lets a new connection use the login of now, and take its time.
 func (p *place) refresh(ctx context.Context, c *pgx.ConnConfig) error {
 	if ctx.Value(startingKey{}) != nil {
 		return errStarting
 	}
 	RenewLogin(c, *p.dsn.Load())
+	if p.waits != nil {
+		p.waits.attempt(c)
+	}
 	return nil
 }
 

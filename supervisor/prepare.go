@@ -44,8 +44,9 @@ func (r *run) prepare(target reload.Target) *preparation {
 
 func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, error) {
 	pause := firstPause
+	var waits patience
 	for {
-		place, err := r.openOnce(ctx, target)
+		place, err := r.openOnce(ctx, target, &waits)
 		err = ExplainPooler(target, err)
 		if err == nil || ctx.Err() != nil || isFatal(err) {
 			if ctx.Err() != nil {
@@ -64,8 +65,8 @@ func (r *run) keepOpening(ctx context.Context, target reload.Target) (*place, er
 
 // openOnce connects to the target, makes sure that no other target is the same
 // place and served before it, and has it made ready.
-func (r *run) openOnce(ctx context.Context, target reload.Target) (*place, error) {
-	p, err := open(ctx, target, r.Lease, r.Tracer, r.KeepSession)
+func (r *run) openOnce(ctx context.Context, target reload.Target, waits *patience) (*place, error) {
+	p, err := open(ctx, target, r.Lease, r.Tracer, r.KeepSession, waits)
 	if err != nil {
 		return nil, err
 	}
