@@ -31,9 +31,10 @@ func (s suite) Run() int {
 const raceOptions = "halt_on_error=1 atexit_sleep_ms=100"
 
 // waitTogether lets more tests run at a time than there are processors, unless
-// -parallel says how many: they wait more than they compute.
+// -parallel says how many: they wait more than they compute, but for the sessions
+// that they begin, each of which costs a server a process.
 func waitTogether() error {
-	const parallel, enough = "test.parallel", "4"
+	const parallel, enough = "test.parallel", "3"
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == parallel })
 	if given {

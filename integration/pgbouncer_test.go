@@ -199,7 +199,7 @@ func TestBehindPgBouncerAPoolOfTooFewSessionsOfItsOwnKeepsAWorkerFromClaiming(t 
 	// Claims, outcomes, lease, listener and handlers: one each.
 	th.do(configure(t.Context(), bouncer, ignoreStartupParameters, "pool_mode = session", "default_pool_size = 4"))
 	pl := th.production()
-	th.enqueue(pl, "effect", 20, 0)
+	th.enqueue(pl, "note", 20, 0)
 	a := th.start("a", "active")
 	th.untilSays(a, "have a session for")
 	var begun int

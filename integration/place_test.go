@@ -122,18 +122,39 @@ func (pl *place) broken(when history.Interval, crashed bool) {
 	}
 }
 
-// slowAnswer is how long a server that is well takes to answer. Where it takes
-// longer, machine or server are too busy for a worker to keep its lease.
-const slowAnswer = 500 * time.Millisecond
+// slowAnswer is how long a server that is well takes to answer, and slowLogin how
+// long to let somebody in. Where they take longer, or this process has to wait so
+// long for a processor, machine or server are too busy for a worker to keep its lease.
+const (
+	slowAnswer = 500 * time.Millisecond
+	slowLogin  = time.Second
+)
 
-// watch notes when the server is slow to answer, until ctx ends.
+// watch notes when the server is slow, until ctx ends. Whatever is broken is noted
+// by who breaks it.
 func (pl *place) watch(ctx context.Context) {
-	for pause.For(ctx, 200*time.Millisecond) == nil {
-		asked := time.Now()
-		_, _ = pl.pool.Exec(ctx, "SELECT") // whatever is broken has been noted by who broke it
-		if time.Since(asked) > slowAnswer {
-			pl.broken(history.Interval{From: asked, To: time.Now()}, false)
+	const pauses, between = 200 * time.Millisecond, 10
+	login := pl.pool.Config().ConnConfig
+	for n := 0; ctx.Err() == nil; n++ {
+		pl.noteIfSlow(pauses+slowAnswer, func() { _ = pause.For(ctx, pauses) })
+		pl.noteIfSlow(slowAnswer, func() { _, _ = pl.pool.Exec(ctx, "SELECT") })
+		if n%between == 0 {
+			pl.noteIfSlow(slowLogin, func() {
+				if conn, err := pgx.ConnectConfig(ctx, login); err == nil {
+					_ = conn.Close(ctx)
+				}
+			})
 		}
+	}
+}
+
+// noteIfSlow notes that pods may not have reached the server in time if something
+// takes longer than it should.
+func (pl *place) noteIfSlow(limit time.Duration, do func()) {
+	begun := time.Now()
+	do()
+	if time.Since(begun) > limit {
+		pl.broken(history.Interval{From: begun, To: time.Now()}, false)
 	}
 }
 

@@ -122,16 +122,21 @@ const (
 	lastPause  = 100 * time.Millisecond
 )
 
+// anotherPatience is how long a lane that has a session waits for another before it
+// looks whether the first is free. A server that has no more refuses at once, a
+// pooler lets one wait for what may never come.
+const anotherPatience = 200 * time.Millisecond
+
 // acquire takes a session of the lane. Where it can have no other beside those
-// that are there, since the server or the login has no more to give, it waits for
-// one of them.
+// that are there, since the server, the login or a pooler has no more to give, it
+// waits for one of them. What has begun to connect goes on and joins the lane.
 func (l *lane) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		conn, err := l.pool.Acquire(ctx)
+		conn, err := l.acquireSoon(ctx)
 		if err == nil || ctx.Err() != nil {
 			return conn, err
 		}
-		if stat := l.pool.Stat(); stat.AcquiredConns()+stat.IdleConns() == 0 {
+		if !l.has() {
 			return nil, err
 		}
 		select {
@@ -140,6 +145,22 @@ func (l *lane) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// acquireSoon is one try, which a lane that has a session does not wait for long.
+func (l *lane) acquireSoon(ctx context.Context) (*pgxpool.Conn, error) {
+	if !l.has() {
+		return l.pool.Acquire(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, anotherPatience)
+	defer cancel()
+	return l.pool.Acquire(limited)
+}
+
+// has says whether the lane has a session, lent or not.
+func (l *lane) has() bool {
+	stat := l.pool.Stat()
+	return stat.AcquiredConns()+stat.IdleConns() > 0
 }
 
 // tx runs do in a transaction.

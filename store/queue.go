@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -124,18 +125,24 @@ func (q *Queue) Open(ctx context.Context) error {
 
 // connectAll opens the sessions side by side.
 func (q *Queue) connectAll(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var opening sync.WaitGroup
+	var once sync.Once
+	var first error // the others' errors would only say that they were given up with it
 	for _, connect := range []func(context.Context) error{q.claims.connect, q.records.connect, q.leases.connect, q.openListener} {
 		opening.Go(func() {
 			if err := patiently(ctx, connect); err != nil {
-				cancel(err) // the others' errors would only say so
+				once.Do(func() { first = err })
+				cancel()
 			}
 		})
 	}
 	opening.Wait()
-	return context.Cause(ctx)
+	if pgconn.Timeout(first) {
+		return fmt.Errorf("%w: the server is too busy to begin it, or a pooler has no session left for this login", first)
+	}
+	return first
 }
 
 // patiently connects, and again where the server was too busy to answer in time:

@@ -23,8 +23,9 @@ const (
 	// socketDir is where the server's socket is, on a volume that PgBouncer shares.
 	socketDir = "/var/run/postgresql"
 	shmBytes  = 256 << 20
-	// pingPatience bounds one attempt to connect: a frozen server never answers.
-	pingPatience = 5 * time.Second
+	// pingPatience bounds one attempt to connect: a frozen server never answers, and
+	// a busy one is kept busy by who gives up and begins again.
+	pingPatience = 30 * time.Second
 )
 
 // Postgres is a running server. Its methods that take a context may be called
