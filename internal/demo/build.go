@@ -34,7 +34,7 @@ const visitorQueue = "tester"
 // How the demo's workers are configured: the lease is short, so that a worker
 // that was killed is missed within seconds.
 const (
-	lease        = 3 * time.Second
+	lease        = 6 * time.Second
 	drainTimeout = 5 * time.Second
 )
 

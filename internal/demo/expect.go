@@ -11,7 +11,7 @@ import (
 
 // patience is how long what must come to hold may take. Mostly it is a second;
 // a rescue waits for a lease.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // expectPoll is the pause between two looks at what must come to hold.
 const expectPoll = 50 * time.Millisecond
