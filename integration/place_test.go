@@ -158,6 +158,13 @@ func (pl *place) noteIfSlow(limit time.Duration, do func()) {
 	}
 }
 
+// wasSlow says whether pods could not always reach the server in time.
+func (pl *place) wasSlow() bool {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	return len(pl.cut) > 0
+}
+
 // record is what the history says of the place.
 func (pl *place) record(ctx context.Context) (*history.Place, error) {
 	pl.mu.Lock()
